@@ -1,0 +1,212 @@
+"""Lectern's command line: reads arguments and settings, builds the appliance, runs a command.
+
+Nothing heavy is imported before a command needs it, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Message = dict[str, object]
+DEFAULT_COMMAND = "serve"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 could not be done, 2 wrong usage."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser()
+    options = parser.parse_args(_with_default_command(given))
+    from rag.failures import explain
+
+    try:
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except Exception as exc:  # the edge of the program: known errors become a sentence, unknown ones stay loud
+        message = explain(exc)
+        if message is None:
+            raise
+        print(f"lectern: {message}", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python app.py",
+        description="Chat with a folder of documents, offline; every sentence shows the page it stands on.",
+        epilog="Without a command: serve.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = _add(commands, "serve", _serve, "start the page and the API")
+    serve.add_argument("--docs", type=Path, metavar="FOLDER", help="mirror this folder")
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: 7860)")
+
+    ingest = _add(commands, "ingest", _ingest, "mirror a folder into a collection")
+    ingest.add_argument("folder", type=Path, metavar="FOLDER")
+    ingest.add_argument("--watch", action="store_true", help="go on following the folder until stopped")
+    ingest.add_argument("--hidden", action="store_true", help="read names that begin with a dot, too")
+    _takes_collection(ingest)
+
+    _takes_collection(_add(commands, "status", _simple("status"), "each file: its state, and the reason if not read"))
+
+    show = _add(commands, "show", _simple("show"), "what was read of one file, and why it can or cannot be found")
+    show.add_argument("path", metavar="PATH", help="relative to its folder, or absolute")
+    _takes_collection(show)
+
+    search = _add(commands, "search", _simple("search"), "the passages nearest to a query")
+    search.add_argument("query", metavar="QUERY")
+    search.add_argument("-k", type=int, default=10, help="how many passages (default: 10)")
+    _takes_collection(search)
+
+    ask = _add(commands, "ask", _simple("ask"), "a cited answer to one question")
+    ask.add_argument("question", metavar="QUESTION")
+    _takes_answering(ask)
+
+    _takes_answering(_add(commands, "chat", _chat, "a conversation at the terminal", json=False))
+
+    evaluate = _add(commands, "eval", _eval, "measure retrieval and answers on a question set")
+    evaluate.add_argument("set", type=Path, metavar="SET", help="a folder with docs/ and questions.jsonl")
+    evaluate.add_argument("-k", type=int, default=10, help="passages a question (default: 10)")
+    evaluate.add_argument("--answers", action="store_true", help="answer each question, too")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    evaluate.add_argument("--run-file", type=Path, metavar="F", help="write a JSON line for each question there")
+    _takes_answering(evaluate)
+
+    models = _add(commands, "models", _models, "the models of the catalog")
+    models.add_argument("action", choices=("list", "pull", "verify"))
+    models.add_argument("name", nargs="?", metavar="NAME", help="for pull: a model; without it, the embedded ones")
+
+    _add(commands, "doctor", _doctor, "check this machine and this installation")
+
+    collection = _add(commands, "collection", _collection, "list and remove collections, forget folders")
+    collection.add_argument("action", choices=("list", "remove", "forget"))
+    collection.add_argument("subject", nargs="?", metavar="NAME|FOLDER")
+    _takes_collection(collection)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    *,
+    json: bool = True,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
+    command.set_defaults(run=run)
+    if json:
+        command.add_argument("--json", action="store_true", help="print one JSON document")
+    return command
+
+
+def _takes_collection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--collection", metavar="C", help="instead of the default collection")
+
+
+def _takes_answering(command: argparse.ArgumentParser) -> None:
+    _takes_collection(command)
+    command.add_argument("--mode", choices=("quote", "generate"), help="quote the documents, or have the model write")
+    command.add_argument("--model", metavar="M", help="the model that answers")
+
+
+def _with_default_command(arguments: list[str]) -> list[str]:
+    asks_for_help = arguments[:1] in (["-h"], ["--help"])
+    names_command = bool(arguments) and not arguments[0].startswith("-")
+    return arguments if asks_for_help or names_command else [DEFAULT_COMMAND, *arguments]
+
+
+def _simple(command: str) -> Callable[[argparse.Namespace], int]:
+    """A command that is one request to the owner of the data folder, and its result."""
+
+    def run(options: argparse.Namespace) -> int:
+        arguments = {name: value for name, value in vars(options).items() if name not in ("run", "json")}
+        return _print(command, _request(command, arguments), options)
+
+    return run
+
+
+def _request(command: str, arguments: Message) -> Iterator[Message]:
+    from rag.session import request
+    from rag.settings import load_settings
+
+    return request(load_settings(), command, arguments)
+
+
+def _print(command: str, messages: Iterator[Message], options: argparse.Namespace) -> int:
+    from web.terminal import print_messages
+
+    return print_messages(command, messages, as_json=options.json)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from rag.settings import load_settings
+    from web.serving import serve
+
+    given = {name: value for name in ("host", "port") if (value := getattr(options, name)) is not None}
+    serve(load_settings(**given), options.docs, as_json=options.json)
+    return 0
+
+
+def _ingest(options: argparse.Namespace) -> int:
+    folder = options.folder.expanduser().absolute()
+    arguments = {"folder": str(folder), "collection": options.collection, "hidden": options.hidden}
+    status = _print("ingest", _request("ingest", arguments), options)
+    if not options.watch or status:
+        return status
+    from ingest.watching import changes_of
+
+    for _ in changes_of(folder):
+        status = _print("ingest", _request("ingest", arguments), options)
+    return status
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from web.terminal import converse
+
+    answering = {"collection": options.collection, "mode": options.mode, "model": options.model}
+    return converse(_request, answering)
+
+
+def _eval(options: argparse.Namespace) -> int:
+    arguments = {name: value for name, value in vars(options).items() if name not in ("run", "json")}
+    arguments |= {name: str(path.expanduser().absolute()) for name, path in arguments.items() if isinstance(path, Path)}
+    return _print("eval", _request("eval", arguments), options)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from rag.settings import load_settings
+    from web.model_commands import run_models
+
+    return run_models(options.action, options.name, load_settings().cache, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rag.doctor import examine
+    from rag.settings import load_settings
+    from web.terminal import print_findings
+
+    return print_findings(examine(load_settings()), as_json=options.json)
+
+
+def _collection(options: argparse.Namespace) -> int:
+    subject = options.subject
+    if options.action != "list" and not subject:
+        what = "the NAME of a collection" if options.action == "remove" else "a FOLDER"
+        print(f"lectern: collection {options.action} needs {what}.", file=sys.stderr)
+        return 2
+    arguments = {"name": subject, "folder": subject, "collection": options.collection}
+    return _print("collection", _request(f"collection_{options.action}", arguments), options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The dense index by FAISS: exact inner product on the CPU. The one home of `faiss` in Lectern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from indexes.dense import Ids, Vectors, last_of_each
+from indexes.errors import DamagedCache
+
+
+class FaissIndex:
+    """Fulfils `DenseIndex` with `IndexIDMap2(IndexFlatIP)`: exact, with removal, float32 in memory."""
+
+    def __init__(self, dimension: int) -> None:
+        import faiss
+
+        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._ids: Ids = np.empty(0, dtype=np.int64)  # ascending; FAISS can look ids up, but not ask whether one is there
+
+    @property
+    def dimension(self) -> int:
+        return int(self._index.d)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        ids, vectors = last_of_each(ids, vectors)
+        if len(ids) == 0:
+            return
+        self.remove(ids)
+        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        self._ids = np.insert(self._ids, np.searchsorted(self._ids, ids), ids)
+
+    def remove(self, ids: Ids) -> int:
+        import faiss
+
+        present = np.unique(ids[self._has(ids)])
+        if len(present):
+            self._index.remove_ids(faiss.IDSelectorBatch(present))
+            self._ids = np.delete(self._ids, np.searchsorted(self._ids, present))
+        return len(present)
+
+    def search(self, query: Vectors, k: int) -> tuple[Ids, Vectors]:
+        k = min(k, len(self))
+        if k <= 0:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        cosines, ids = self._index.search(np.ascontiguousarray(query[None], dtype=np.float32), k)
+        return ids[0], cosines[0]
+
+    def similarities(self, query: Vectors, ids: Ids) -> Vectors:
+        found = np.zeros(len(ids), dtype=np.float32)
+        there = self._has(ids)
+        if there.any():
+            found[there] = self._index.reconstruct_batch(np.ascontiguousarray(ids[there])) @ query
+        return found
+
+    def ids(self) -> Ids:
+        return self._ids.copy()
+
+    def write(self, path: Path) -> None:
+        import faiss
+
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as exc:
+            raise OSError(f"FAISS could not write {path}: {exc}") from exc
+
+    @classmethod
+    def read(cls, path: Path, dimension: int) -> FaissIndex:
+        """Raises `DamagedCache` when the file is not such an index."""
+        import faiss
+
+        index = cls(dimension)
+        try:
+            stored = faiss.read_index(str(path))
+        except (RuntimeError, MemoryError) as exc:
+            raise DamagedCache(f"{path} cannot be read as a FAISS index: {exc}") from exc
+        if not isinstance(stored, faiss.IndexIDMap2) or stored.d != dimension:
+            raise DamagedCache(f"{path} is not an index of {dimension} dimensions by chunk id")
+        index._index = stored
+        index._ids = np.unique(faiss.vector_to_array(stored.id_map))
+        if len(index._ids) != stored.ntotal:
+            raise DamagedCache(f"{path} names {len(index._ids)} ids for {stored.ntotal} vectors")
+        return index
+
+    def _has(self, ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """For each of `ids`, whether it is there."""
+        if len(self) == 0:
+            return np.zeros(len(ids), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
+        there: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._ids[places] == ids
+        return there

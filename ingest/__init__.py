@@ -1,0 +1,1 @@
+"""Files to chunks. Knows nothing of the web or of the language model."""

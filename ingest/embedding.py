@@ -1,0 +1,52 @@
+"""Chunks without a vector get one: driven by the database alone, so that a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from indexes.vectors import VectorTable
+from models.cancellation import CancelToken
+from models.interfaces import Embedder
+
+_log = logging.getLogger(__name__)
+_WINDOW, _BATCH = 512, 64
+_IDLE_S = 0.05
+
+
+def embed_missing(
+    table: VectorTable,
+    embedder: Embedder,
+    *,
+    more_may_come: Callable[[], bool],
+    report: Callable[[int], None],
+    cancel: CancelToken,
+) -> int:
+    """Embed and store chunks until none is left and `more_may_come()` is false; returns how many.
+
+    Chunks of similar length are embedded together, since padding costs as much as text; `report` is told the size of
+    each stored batch. Raises `Cancelled` between batches.
+    """
+    done = after = 0
+    started = time.monotonic()
+    while True:
+        last_look = not more_may_come()
+        window = table.unembedded(after, _WINDOW)
+        by_length = sorted(window, key=lambda chunk: chunk.tokens)
+        for first in range(0, len(by_length), _BATCH):
+            cancel.check()
+            batch = by_length[first : first + _BATCH]
+            table.put(batch, embedder.embed_passages([chunk.text for chunk in batch]))
+            report(len(batch))
+        done += len(window)
+        if window:
+            after = window[-1].chunk_id
+        elif after:
+            after = 0  # a document published meanwhile may have chunks of lower ids
+        elif last_look:
+            _log.info("embedded %d chunks in %d ms", done, 1000 * (time.monotonic() - started))
+            return done
+        else:
+            cancel.check()
+            cancel.wait(_IDLE_S)

@@ -1,0 +1,201 @@
+"""What a parser process and its pool say to each other: one JSON object a line, checked on arrival.
+
+The child runs hostile files, so the parent trusts none of its words: types, bounds and order are verified here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TypeVar, get_args
+
+from ingest.elements import Element, Kind, Line, Omission, Page, Summary
+from ingest.errors import Encrypted, IngestError, LimitReached, Unreadable, Unsupported
+from ingest.limits import Limits
+
+Message = dict[str, object]
+T = TypeVar("T")
+
+KINDS = frozenset(get_args(Kind))
+# Only these may a child say of its file; whether it died is for the parent to see.
+CHILD_ERRORS: Mapping[str, type[IngestError]] = {
+    error.code: error for error in (Unsupported, Encrypted, Unreadable, LimitReached)
+}
+# A message with one of these is the last word on a request.
+FINAL = frozenset({"summary", "error", "image"})
+LONGEST_MESSAGE = 2_000
+FURTHEST_POINT = 1e7
+
+
+class BadMessage(Exception):
+    """A line that the protocol does not know."""
+
+
+def encode(message: Message) -> bytes:
+    """One line. ASCII only, so that any file name survives, even one that is not valid Unicode."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise BadMessage("a line is not JSON") from exc
+    return _mapping(message)
+
+
+def encode_page(page: Page) -> Message:
+    fields: Message = {
+        "number": page.number,
+        "part": page.part,
+        "text": page.text,
+        "elements": [[e.kind, e.start, e.end, e.level, e.header_end] for e in page.elements],
+        "lines": [[line.start, line.end, line.left, line.top, line.right, line.bottom] for line in page.lines],
+        "width": page.width,
+        "height": page.height,
+    }
+    return {"page": fields}
+
+
+def encode_summary(summary: Summary, resident_bytes: int, peak_bytes: int) -> Message:
+    return {"summary": asdict(summary), "resident_bytes": resident_bytes, "peak_bytes": peak_bytes}
+
+
+def encode_error(error: IngestError) -> Message:
+    return {"error": {"code": error.code, "message": str(error)}}
+
+
+def encode_image(png: bytes, resident_bytes: int, peak_bytes: int) -> Message:
+    return {"image": base64.b64encode(png).decode("ascii"), "resident_bytes": resident_bytes, "peak_bytes": peak_bytes}
+
+
+def decode_image(value: object) -> bytes:
+    """The bytes of a PNG. Raises BadMessage when they are something else (a browser would be asked to show it)."""
+    try:
+        png = base64.b64decode(_text(value, 1 << 28), validate=True)
+    except binascii.Error as exc:
+        raise BadMessage("an image is not base64") from exc
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise BadMessage("an image is not a PNG")
+    return png
+
+
+def decode_page(value: object, limits: Limits) -> Page:
+    """Raises BadMessage where a field is missing, of a wrong type, or points outside of the text."""
+    fields = _mapping(value)
+    text = _text(fields.get("text"), limits.characters)
+    elements = tuple(_element(item, len(text)) for item in _items(fields.get("elements")))
+    lines = tuple(_line(item, len(text)) for item in _items(fields.get("lines")))
+    _refuse_overlap([(element.start, element.end) for element in elements])
+    _refuse_overlap([(line.start, line.end) for line in lines])
+    return Page(
+        number=_optional(fields.get("number"), lambda number: _integer(number, 1, limits.pages)),
+        part=_optional(fields.get("part"), lambda part: _text(part, LONGEST_MESSAGE)),
+        text=text,
+        elements=elements,
+        lines=lines,
+        width=_optional(fields.get("width"), _length),
+        height=_optional(fields.get("height"), _length),
+    )
+
+
+def decode_summary(value: object) -> Summary:
+    fields = _mapping(value)
+    omissions = tuple(_omission(item) for item in _items(fields.get("omissions")))
+    title = _optional(fields.get("title"), lambda title: _text(title, LONGEST_MESSAGE))
+    return Summary(title=title, pages_total=_integer(fields.get("pages_total"), 0, 1 << 31), omissions=omissions)
+
+
+def decode_error(value: object) -> IngestError:
+    fields = _mapping(value)
+    kind = CHILD_ERRORS.get(_text(fields.get("code"), LONGEST_MESSAGE), Unreadable)
+    return kind(_text(fields.get("message"), 1 << 20)[:LONGEST_MESSAGE])
+
+
+def _element(value: object, length: int) -> Element:
+    fields = _items(value)
+    if len(fields) != 5 or fields[0] not in KINDS:
+        raise BadMessage("an element is malformed")
+    start, end = _span(fields[1], fields[2], length)
+    level = _integer(fields[3], 0, 6)
+    header_end = _integer(fields[4], 0, end)
+    if header_end and header_end < start:
+        raise BadMessage("a table's header ends before the table")
+    return Element(kind=fields[0], start=start, end=end, level=level, header_end=header_end)  # type: ignore[arg-type]  # a member of KINDS
+
+
+def _line(value: object, length: int) -> Line:
+    fields = _items(value)
+    if len(fields) != 6:
+        raise BadMessage("a line is malformed")
+    start, end = _span(fields[0], fields[1], length)
+    left, top, right, bottom = (_coordinate(field) for field in fields[2:])
+    if right < left or bottom < top:
+        raise BadMessage("a line's box is inside out")
+    return Line(start=start, end=end, left=left, top=top, right=right, bottom=bottom)
+
+
+def _omission(value: object) -> Omission:
+    fields = _mapping(value)
+    what, reason = (_text(fields.get(name), 1 << 20)[:LONGEST_MESSAGE] for name in ("what", "reason"))
+    return Omission(what=what, reason=reason)
+
+
+def _refuse_overlap(spans: list[tuple[int, int]]) -> None:
+    if any(following[0] < span[1] for span, following in itertools.pairwise(spans)):
+        raise BadMessage("slices overlap or are out of order")
+
+
+def _span(start: object, end: object, length: int) -> tuple[int, int]:
+    first = _integer(start, 0, length)
+    return first, _integer(end, first, length)
+
+
+def _mapping(value: object) -> Message:
+    if not isinstance(value, dict):
+        raise BadMessage("an object was expected")
+    return value
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise BadMessage("a list was expected")
+    return value
+
+
+def _integer(value: object, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadMessage(f"a whole number from {least} to {most} was expected")
+    return value
+
+
+def _coordinate(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > FURTHEST_POINT:
+        raise BadMessage("a coordinate was expected")
+    return float(value)
+
+
+def _length(value: object) -> float:
+    length = _coordinate(value)
+    if length <= 0:
+        raise BadMessage("a length above zero was expected")
+    return length
+
+
+def _text(value: object, longest: int) -> str:
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadMessage(f"a text of at most {longest} characters was expected")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise BadMessage("a text holds half a surrogate pair") from exc
+    return value
+
+
+def _optional(value: object, read: Callable[[object], T]) -> T | None:
+    return None if value is None else read(value)

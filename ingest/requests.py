@@ -1,0 +1,27 @@
+"""What the ingest process is told, as records that cross the pipe as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """The first line: where things lie and what to use. `parsers` is how many files are read at a time."""
+
+    database: str
+    index_cache: str
+    weights_cache: str
+    embedder: str
+    threads: int
+    parsers: int
+
+
+@dataclass(frozen=True)
+class MirrorRequest:
+    """Mirror this folder into that collection; `id` comes back with every event of it."""
+
+    id: int
+    collection: str
+    folder: str
+    hidden: bool

@@ -1,0 +1,1 @@
+"""Neural models and where they run. Knows nothing of documents."""

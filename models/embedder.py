@@ -1,0 +1,109 @@
+"""The embedder of the CPU: a BERT encoder on ONNX Runtime, one thread for each batch and as many batches as cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.errors import ModelError
+from models.interfaces import Vectors
+from models.onnx_conversion import onnx_file, stamp_of
+from models.onnx_graph import Precision
+from models.tokenization import Window, WindowTokenizer, batches
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BUDGET_TOKENS = 256
+"""Padded tokens of one run: a chunk of a document runs alone, short texts share a run. More is slower: the
+activations no longer fit into a core's cache."""
+
+
+class OnnxEmbedder:
+    """Fulfils `models.interfaces.Embedder`. `folder` holds a sentence-transformers model; the ONNX file beside it is
+    made at the first use. Thread-safe. Raises `ModelError` when the model cannot be loaded."""
+
+    def __init__(self, folder: Path, *, precision: Precision = "int8", threads: int = 1) -> None:
+        self._tokenizer = WindowTokenizer(folder)
+        self._session = _open_session(onnx_file(folder, precision))
+        self._dimension = int(self._session.get_outputs()[0].shape[1])
+        self._identity = f"{folder.name}@{stamp_of(folder, precision)}/onnx/mean/w{self._tokenizer.window_tokens}"
+        # Batches side by side, each on one thread, beat one batch on many threads: nobody waits at each node.
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="embedder")
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    @property
+    def window_tokens(self) -> int:
+        return self._tokenizer.window_tokens
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        return embed_windows(self._tokenizer, texts, self._run, self._dimension, BUDGET_TOKENS, self._workers)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        # On the caller's own thread: a question does not queue behind the passages of an ingest.
+        return embed_windows(self._tokenizer, texts, self._run, self._dimension, BUDGET_TOKENS, None)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        return self._tokenizer.token_offsets(text)
+
+    def _run(self, batch: Sequence[Window]) -> Vectors:
+        longest = max(len(window.ids) for window in batch)
+        ids = np.zeros((len(batch), longest), np.int32)
+        averaging = np.zeros((len(batch), 1, longest), np.float32)
+        lengths = np.array([len(window.ids) for window in batch], np.int32)
+        for row, window in enumerate(batch):
+            ids[row, : lengths[row]] = window.ids
+            averaging[row, 0, : lengths[row]] = 1 / lengths[row]
+        feed = {"input_ids": ids, "lengths": lengths, "averaging": averaging}
+        vectors: Vectors = self._session.run(None, feed)[0]
+        return vectors
+
+
+def embed_windows(
+    tokenizer: WindowTokenizer,
+    texts: Sequence[str],
+    run: Callable[[Sequence[Window]], Vectors],
+    dimension: int,
+    budget_tokens: int,
+    workers: ThreadPoolExecutor | None,
+) -> Vectors:
+    """Vectors (len(texts), dimension) of length 1: `run` gives unit vectors of windows, and those of one text are
+    averaged by their count of tokens."""
+    total = np.zeros((len(texts), dimension), np.float32)
+    groups = list(batches(tokenizer.windows(texts), budget_tokens))
+    results = workers.map(run, groups) if workers else map(run, groups)
+    for group, vectors in zip(groups, results, strict=True):
+        for window, vector in zip(group, vectors, strict=True):
+            # A text without a single token still has the vector of its special tokens.
+            total[window.text_index] += max(1, window.weight) * vector
+    # Windows that point in opposite ways could cancel out; dividing by nothing must not make NaN of them.
+    lengths = np.linalg.norm(total, axis=1, keepdims=True)
+    normalised: Vectors = (total / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return normalised
+
+
+def _open_session(file: Path) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Every batch has another shape, so a memory plan per shape would only pile up.
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime's own exceptions share no other base
+        raise ModelError(f"{file} cannot be loaded: {exc}; remove it and it is made anew") from exc

@@ -1,0 +1,381 @@
+"""The appliance: every part, built once and wired together, behind the calls that page, API and command line use.
+
+Each call takes the identity of who asks and goes through `rag.access` before anything else.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexes.collection import Collection
+from indexes.errors import UnknownCollection as NoSuchCollection
+from indexes.library import Library
+from indexes.records import DocumentRow
+from ingest.errors import IngestError
+from ingest.events import IngestEvent, MirrorDone, MirrorFailed
+from ingest.parser_pool import ParserPool
+from ingest.process import IngestProcess
+from models.cancellation import Cancelled, CancelToken
+from models.errors import EngineError
+from models.interfaces import ChatDelta, ChatMessage
+from rag.access import Identity, readable_collections, require_read, require_write
+from rag.answer import Answered, Answerer
+from rag.choices import Choices
+from rag.citations import rectangles
+from rag.conversations import ConversationInfo, ConversationStore
+from rag.errors import BadInput, NotFound, UnknownCollection, UnknownModel
+from rag.events import Answer, Citation, Done, Event, Failed, Mode, Passage
+from rag.loaded_models import LoadedModels
+from rag.question import understand
+from rag.retrieval import Retriever
+from rag.status import CollectionStatus, collection_status
+
+_log = logging.getLogger(__name__)
+DEFAULT_COLLECTION = "default"
+LECTERN_MODEL = "lectern"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model id of the HTTP API."""
+
+    id: str
+    owned_by: str
+    created: int
+    answers_from_documents: bool
+
+
+@dataclass(frozen=True)
+class Readiness:
+    live: bool
+    ready: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a citation stands on. `spans` are characters of `page_text`; `rectangles` are (left, top, right, bottom) as
+    shares of the page; `banner` says that the file is no longer what it was."""
+
+    citation: Citation
+    page_text: str
+    spans: tuple[tuple[int, int], ...]
+    rectangles: tuple[tuple[float, float, float, float], ...]
+    has_image: bool
+    heading: str
+    banner: str | None
+
+
+class Appliance:
+    """Thread-safe. Built by `rag.building.build_appliance`; `close` ends every process that it started."""
+
+    def __init__(
+        self, *, library: Library, models: LoadedModels, ingest: IngestProcess, previews: ParserPool, choices: Choices
+    ) -> None:
+        self._library = library
+        self._models = models
+        self._ingest = ingest
+        self._previews = previews
+        self._choices = choices
+        self._conversations = ConversationStore(library.database)
+        self._started = int(time.time())
+
+    # Asking
+
+    def answer(
+        self,
+        question: str,
+        *,
+        identity: Identity,
+        collection: str = DEFAULT_COLLECTION,
+        mode: Mode | None = None,
+        model: str | None = None,
+        history: Sequence[ChatMessage] = (),
+        conversation: str | None = None,
+        cancel: CancelToken,
+    ) -> Iterator[Event]:
+        """Answer from the documents. Ends with `Done`, or `Failed` when stopped or when an engine fails. With a
+        `conversation`, the history is read from it and the turn is stored in it. Raises RagError before the first
+        event."""
+        require_read(identity, collection)
+        if not question.strip():
+            raise BadInput("The question is empty. Write what you want to know.")
+        self._require_model(model)
+        searched = self._collection(collection)
+        if conversation is not None:
+            history = _messages(self._conversations.turns(identity, conversation))
+        chosen: Mode = mode or self._choices.mode
+        return self._answer(question, identity, searched, chosen, tuple(history), conversation, cancel)
+
+    def chat(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        identity: Identity,  # noqa: ARG002  # every call names who asks; the bare model holds nobody's documents
+        model: str,
+        max_tokens: int,
+        temperature: float,
+        stop: Sequence[str],
+        cancel: CancelToken,
+    ) -> Iterator[ChatDelta]:
+        """The bare language model, without documents. Raises UnknownModel, `models.errors.EngineError`."""
+        self._require_model(model)
+        return self._models.chat_model().stream(
+            messages, max_tokens=max_tokens, temperature=temperature, stop=stop, cancel=cancel
+        )
+
+    def search(
+        self,
+        query: str,
+        *,
+        identity: Identity,
+        collection: str = DEFAULT_COLLECTION,
+        k: int = 10,
+        history: Sequence[ChatMessage] = (),
+    ) -> tuple[list[Passage], dict[str, float]]:
+        """The best `k` passages, and the milliseconds of each step."""
+        require_read(identity, collection)
+        if not query.strip() or k < 1:
+            raise BadInput("The query is empty, or k is below 1.")
+        question = understand(query, [message.content for message in history if message.role == "user"])
+        retrieval = Retriever(self._models.embedder()).retrieve(self._collection(collection), question, k)
+        return [hit.passage for hit in retrieval.found], retrieval.timings_ms
+
+    # Citations and conversations
+
+    def source(self, citation_id: str, *, identity: Identity) -> Source:
+        """What the citation stands on, as it was read. Raises NotFound, Forbidden."""
+        stored = self._conversations.citation(identity, citation_id)
+        require_read(identity, stored.collection)
+        collection = self._collection(stored.collection)
+        page = collection.contents.page(stored.page_id)
+        if page is None:
+            raise NotFound("The text of this page is no longer kept.")
+        row = collection.documents.get(stored.document_id)
+        return Source(
+            citation=stored.citation,
+            page_text=page.text,
+            spans=((stored.start, stored.end),),
+            rectangles=rectangles(page, stored.start, stored.end),
+            has_image=bool(page.lines) and _is_as_cited(row, stored.content_id),
+            heading=stored.heading,
+            banner=_banner(row, stored.content_id),
+        )
+
+    def page_image(self, citation_id: str, *, identity: Identity, width_px: int = 900) -> bytes:
+        """The cited page as PNG. Raises NotFound when the file is gone or is not what was cited."""
+        stored = self._conversations.citation(identity, citation_id)
+        require_read(identity, stored.collection)
+        documents = self._collection(stored.collection).documents
+        path = documents.absolute_path(stored.document_id)
+        if path is None or not _is_as_cited(documents.get(stored.document_id), stored.content_id):
+            raise NotFound("The file has changed or gone since this answer, so its page cannot be shown.")
+        try:
+            return self._previews.render_page(path, stored.citation.page or 1, width_px)
+        except IngestError as exc:
+            raise NotFound(f"The page cannot be shown: {exc}") from exc
+
+    def new_conversation(self, identity: Identity, collection: str = DEFAULT_COLLECTION) -> str:
+        require_read(identity, collection)
+        return self._conversations.begin(identity, self._collection(collection).id)
+
+    def conversation(self, conversation_id: str, *, identity: Identity) -> list[Answer]:
+        """Earlier turns, oldest first."""
+        return self._conversations.turns(identity, conversation_id)
+
+    def conversations(self, identity: Identity) -> list[ConversationInfo]:
+        return self._conversations.all(identity)
+
+    # Folders
+
+    def status(self, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> CollectionStatus:
+        require_read(identity, collection)
+        return collection_status(self._collection(collection), self._ingest.activity, time.time())
+
+    def collections(self, identity: Identity) -> list[str]:
+        self._collection(DEFAULT_COLLECTION)
+        return readable_collections(identity, self._library.names())
+
+    def collection(self, name: str, *, identity: Identity) -> Collection:
+        """For commands that look into a collection. Raises UnknownCollection, Forbidden."""
+        require_read(identity, name)
+        return self._collection(name)
+
+    def add_folder(
+        self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION, hidden: bool = False
+    ) -> None:
+        """Mirror the folder in the background. Raises BadInput when it is not a folder."""
+        self._start_mirror(folder, identity, collection, hidden, _log_event)
+
+    def mirror(
+        self,
+        folder: Path,
+        *,
+        identity: Identity,
+        collection: str = DEFAULT_COLLECTION,
+        hidden: bool = False,
+        cancel: CancelToken,
+    ) -> Iterator[IngestEvent]:
+        """Mirror the folder and yield what happens; the last event is MirrorDone or MirrorFailed."""
+        events: queue.SimpleQueue[IngestEvent] = queue.SimpleQueue()
+        self._start_mirror(folder, identity, collection, hidden, events.put)
+        return self._events_until_done(events, cancel)
+
+    def cancel_ingest(self, *, identity: Identity) -> None:
+        """Stop whatever is being mirrored; what was read stays."""
+        require_write(identity, DEFAULT_COLLECTION)
+        self._ingest.cancel()
+
+    def forget_folder(self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> None:
+        """Take a folder's documents out of the collection; the files themselves are not touched."""
+        require_write(identity, collection)
+        documents = self._collection(collection).documents
+        path = str(folder.expanduser().absolute())
+        row = next((row for row in documents.folders() if row.path == path), None)
+        if row is None:
+            known = ", ".join(row.path for row in documents.folders()) or "none"
+            raise NotFound(f"{path} is not a folder of the collection {collection!r}; its folders: {known}.")
+        self._ingest.cancel()
+        documents.forget_folder(row.id)
+
+    def remove_collection(self, name: str, *, identity: Identity) -> None:
+        require_write(identity, name)
+        self._collection(name)
+        self._ingest.cancel()
+        self._library.remove(name)
+
+    # The appliance itself
+
+    def models(self) -> list[ServedModel]:
+        return [
+            ServedModel(LECTERN_MODEL, "lectern", self._started, answers_from_documents=True),
+            ServedModel(self._models.chat_model_name, "local", self._started, answers_from_documents=False),
+        ]
+
+    def readiness(self) -> Readiness:
+        return Readiness(live=True, ready=self._models.embedder_ready, detail=self._models.state)
+
+    def describe(self) -> list[str]:
+        """The choices made and why, a sentence each."""
+        return self._choices.sentences()
+
+    def warm_up(self) -> None:
+        """Load in the background what the first question needs, so that it need not wait."""
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    def close(self) -> None:
+        """End the ingest process, the parsers and the language model; save the index caches."""
+        self._ingest.close()
+        self._previews.close()
+        self._models.close()
+        self._library.close()
+
+    def _answer(
+        self,
+        question: str,
+        identity: Identity,
+        collection: Collection,
+        mode: Mode,
+        history: tuple[ChatMessage, ...],
+        conversation: str | None,
+        cancel: CancelToken,
+    ) -> Iterator[Event]:
+        try:
+            embedder = self._models.embedder()
+            model = self._models.chat_model() if mode == "generate" else None
+            answerer = Answerer(Retriever(embedder), embedder)
+            for event in answerer.answer(question, collection, mode=mode, model=model, history=history, cancel=cancel):
+                if isinstance(event, Answered):
+                    placed = event.citations.placed
+                    self._conversations.add_turn(identity, collection.id, conversation, event.answer, placed)
+                    yield Done(event.answer)
+                else:
+                    yield event
+        except Cancelled:
+            yield Failed("cancelled", "Stopped.")
+        except EngineError as exc:
+            _log.warning("the engine failed: %s", exc)
+            yield Failed("engine_unavailable", f"{exc} Ask again in mode “quote”, which needs no language model.")
+
+    def _collection(self, name: str) -> Collection:
+        """The collection; the default one is made when first asked for."""
+        if name == DEFAULT_COLLECTION:
+            return self._ensure(name)
+        try:
+            return self._library.collection(name)
+        except NoSuchCollection as exc:
+            raise UnknownCollection(str(exc)) from exc
+
+    def _ensure(self, name: str) -> Collection:
+        if name in self._library.names():
+            return self._library.collection(name)
+        embedder = self._models.embedder()
+        return self._library.ensure(name, embedder=embedder.identity, dimension=embedder.dimension)
+
+    def _start_mirror(
+        self, folder: Path, identity: Identity, collection: str, hidden: bool, listener: Callable[[IngestEvent], None]
+    ) -> None:
+        require_write(identity, collection)
+        folder = folder.expanduser().absolute()
+        if not folder.is_dir():
+            raise BadInput(f"{folder} is not a folder. Check the spelling, or whether its disk is there.")
+        dense = self._ensure(collection).dense
+
+        def heard(event: IngestEvent) -> None:
+            if isinstance(event, MirrorDone | MirrorFailed):
+                dense.save()
+            listener(event)
+
+        self._ingest.mirror(collection, folder, hidden=hidden, listener=heard)
+
+    def _events_until_done(self, events: queue.SimpleQueue[IngestEvent], cancel: CancelToken) -> Iterator[IngestEvent]:
+        with cancel.closing(self._ingest.cancel):
+            while True:
+                event = events.get()
+                yield event
+                if isinstance(event, MirrorDone | MirrorFailed):
+                    return
+
+    def _require_model(self, model: str | None) -> None:
+        known = [served.id for served in self.models()]
+        if model is not None and model not in known:
+            raise UnknownModel(f"There is no model {model!r} here; there are: {', '.join(known)}.")
+
+    def _warm_up(self) -> None:
+        self._models.embedder()
+        for name in self._library.names():
+            self._library.collection(name).dense.refresh()
+        self._models.start_chat_model()
+
+
+def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:
+    return [
+        message
+        for turn in turns
+        for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.text))
+    ]
+
+
+def _is_as_cited(row: DocumentRow | None, content_id: int) -> bool:
+    return row is not None and row.content_id == content_id
+
+
+def _banner(row: DocumentRow | None, content_id: int) -> str | None:
+    if row is None:
+        return "The file is no longer in its folder. This is its text as it was read for this answer."
+    if not _is_as_cited(row, content_id):
+        return "The file has changed since this answer. This is its text as it was read then."
+    return None
+
+
+def _log_event(event: IngestEvent) -> None:
+    if isinstance(event, MirrorDone):
+        _log.info("mirrored in %.1f s: %s", event.seconds, event.counts)
+    elif isinstance(event, MirrorFailed):
+        _log.warning("mirroring stopped: %s", event.message)

@@ -1,0 +1,43 @@
+"""Do the passages answer the question? A probability, and the line below which the answer is a refusal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+ANSWER_FROM = 0.5
+"""Confidence below this refuses."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the probability is made of. Cosines are of the best passage and the best sentence to the question;
+    `coverage` is the share of the question's weight (by rarity) that the best three passages hold together."""
+
+    passage_cosine: float
+    sentence_cosine: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic regression over `Signals`."""
+
+    passage_cosine: float
+    sentence_cosine: float
+    coverage: float
+    intercept: float
+
+    def confidence(self, signals: Signals) -> float:
+        """The probability (0–1) that the passages answer the question."""
+        logit = (
+            self.intercept
+            + self.passage_cosine * signals.passage_cosine
+            + self.sentence_cosine * signals.sentence_cosine
+            + self.coverage * signals.coverage
+        )
+        return 1 / (1 + math.exp(-logit))
+
+
+# Fitted by `python benchmarks/calibrate_refusal.py` on wiki-longanswer and hr-handbook, answerable against not.
+CALIBRATION = Calibration(passage_cosine=6.0, sentence_cosine=4.0, coverage=4.0, intercept=-7.0)

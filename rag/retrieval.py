@@ -1,0 +1,109 @@
+"""Hybrid retrieval: meaning and words, fused; the best chunks of a collection for a question."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.collection import Collection
+from indexes.records import StoredChunk
+from models.interfaces import Embedder
+from rag.events import Passage
+from rag.question import Question
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match.
+
+    The BM25 weight follows the prototype that the project began with; `docs/decisions/0004-retrieval.md` has what was
+    measured.
+    """
+
+    candidates: int = 100
+    words: float = 0.5
+    names: float = 0.1
+
+
+@dataclass(frozen=True)
+class Found:
+    """A chunk with the signals that brought it; `lexical` and `name` are shares (0–1) of the best in this search."""
+
+    chunk: StoredChunk
+    score: float
+    cosine: float
+    lexical: float
+    name: float
+
+    @property
+    def passage(self) -> Passage:
+        chunk = self.chunk
+        return Passage(
+            file=chunk.file,
+            part=chunk.part,
+            page=chunk.page,
+            page_end=chunk.page_end,
+            text=chunk.text,
+            score=round(self.score, 4),
+            chunk_id=chunk.chunk_id,
+            document_id=chunk.document_id,
+            version=chunk.version,
+            heading=chunk.heading or chunk.title,
+        )
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What was found, best first, with the question's vector and the milliseconds of each step."""
+
+    found: tuple[Found, ...]
+    query: NDArray[np.float32]
+    timings_ms: dict[str, float]
+
+
+class Retriever:
+    def __init__(self, embedder: Embedder, fusion: Fusion | None = None) -> None:
+        self._embedder = embedder
+        self._fusion = fusion or Fusion()
+
+    def retrieve(self, collection: Collection, question: Question, k: int) -> Retrieval:
+        """The best `k` chunks of live documents. The caller has asked `rag.access` already."""
+        clock = _Clock()
+        query = self._embedder.embed_queries([question.text])[0]
+        clock.lap("embed")
+        candidates = max(self._fusion.candidates, k)
+        near_ids, _ = collection.dense.search(query, candidates)
+        clock.lap("dense")
+        lexical = dict(collection.lexical.search_chunks(question.terms, candidates))
+        names = dict(collection.lexical.search_documents(question.terms, candidates))
+        clock.lap("lexical")
+        ids = np.array(sorted({*near_ids.tolist(), *lexical}), dtype=np.int64)
+        cosines = dict(zip(ids.tolist(), collection.dense.similarities(query, ids).tolist(), strict=True))
+        chunks = collection.chunks(ids.tolist())
+        found = [self._fuse(chunk, cosines[i], lexical, names) for i, chunk in chunks.items()]
+        found.sort(key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+        clock.lap("fuse")
+        return Retrieval(tuple(found[:k]), query, clock.laps_ms)
+
+    def _fuse(self, chunk: StoredChunk, cosine: float, lexical: dict[int, float], names: dict[int, float]) -> Found:
+        best_lexical, best_name = max(lexical.values(), default=1.0), max(names.values(), default=1.0)
+        by_words = lexical.get(chunk.chunk_id, 0.0) / best_lexical
+        by_name = names.get(chunk.document_id, 0.0) / best_name
+        score = cosine + self._fusion.words * by_words + self._fusion.names * by_name
+        return Found(chunk, score, cosine, by_words, by_name)
+
+
+class _Clock:
+    """Milliseconds of each step."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps_ms[name] = round(1000 * (now - self._last), 2)
+        self._last = now

@@ -1,0 +1,64 @@
+"""Settings: `lectern.toml` and the environment, read once, unknown keys refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from rag.errors import BadInput
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. A value comes from the environment (`LECTERN_PORT`), else from `lectern.toml` in the
+    current folder, else from here; NIM's own variables are honoured where they mean the same."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LECTERN_", toml_file="lectern.toml", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("lectern")))
+    """The data folder: database, index caches, logs."""
+    cache: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_cache_dir("lectern")),
+        validation_alias=AliasChoices("LECTERN_CACHE", "NIM_CACHE_PATH"),
+    )
+    """Where model weights lie; may be shared by several data folders."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=7860, ge=0, le=65535, validation_alias=AliasChoices("LECTERN_PORT", "NIM_SERVER_PORT"))
+    embedder: str = "all-minilm-l6-v2"
+    llm: str = "smollm2-135m-instruct"
+    mode: Literal["auto", "quote", "generate"] = "auto"
+    """How questions are answered when they do not say: `auto` goes by the model's measured ability."""
+    threads: int = Field(default=0, ge=0)
+    """Processor threads for embedding and the language model; 0 chooses."""
+    parsers: int = Field(default=0, ge=0)
+    """Files read at a time; 0 chooses."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**given: object) -> Settings:
+    """The settings, with what the command line gives on top. Raises BadInput naming the setting and its value."""
+    known = {f"LECTERN_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith("LECTERN_") and name not in known)
+    if unknown:
+        raise BadInput(f"{', '.join(unknown)} means nothing here. The settings are: {', '.join(sorted(known))}.")
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
+    except ValidationError as exc:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in exc.errors())
+        raise BadInput(f"Wrong settings, in lectern.toml or the environment: {problems}.") from exc

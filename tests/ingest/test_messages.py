@@ -1,0 +1,93 @@
+"""What a parser process says is not believed before it is checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.elements import Element, Line, Omission, Page, Summary
+from ingest.errors import Encrypted, Unreadable
+from ingest.limits import Limits
+from ingest.messages import (
+    BadMessage,
+    decode,
+    decode_error,
+    decode_image,
+    decode_page,
+    decode_summary,
+    encode,
+    encode_error,
+    encode_page,
+    encode_summary,
+)
+
+PAGE = Page(
+    number=3,
+    part="Sheet \U0001f600",
+    text="a | b\n1 | 2\n\nend",
+    elements=(Element("table", 0, 11, header_end=5), Element("heading", 13, 16, level=2)),
+    lines=(Line(0, 5, 1.0, 2.0, 3.0, 4.0),),
+    width=612.0,
+    height=792.0,
+)
+
+
+def fields(**changed: object) -> dict[str, object]:
+    page = decode(encode(encode_page(PAGE)))["page"]
+    assert isinstance(page, dict)
+    return page | changed
+
+
+def test_pages_and_summaries_survive_the_wire() -> None:
+    assert decode_page(fields(), Limits()) == PAGE
+    summary = Summary("Title", 4, (Omission("pages 3\u20134", "scanned"),))
+    assert decode_summary(decode(encode(encode_summary(summary, 1, 2)))["summary"]) == summary
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text": None},
+        {"text": "x" * 200},
+        {"text": "half a pair \ud83d and more"},
+        {"number": 0},
+        {"number": True},
+        {"number": "3"},
+        {"width": float("inf")},
+        {"height": -1},
+        {"elements": [["table", 0, 99, 0, 0]]},
+        {"elements": [["spell", 0, 5, 0, 0]]},
+        {"elements": [["table", 5, 0, 0, 0]]},
+        {"elements": [["heading", 0, 5, 7, 0]]},
+        {"elements": [["table", 0, 5, 0, 9]]},
+        {"elements": [["table", 0, 5]]},
+        {"elements": [["table", 4, 9, 0, 0], ["table", 0, 5, 0, 0]]},
+        {"elements": [["table", 0, 5, 0, 0], ["table", 4, 9, 0, 0]]},
+        {"elements": {"0": 1}},
+        {"lines": [[0, 5, 9.0, 2.0, 3.0, 4.0]]},
+        {"lines": [[0, 5, "1", 2.0, 3.0, 4.0]]},
+        {"lines": [[0, 5, 1e300, 2.0, 1e300, 4.0]]},
+    ],
+)
+def test_a_page_that_breaks_the_rules_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(BadMessage):
+        decode_page(fields(**changed), Limits(characters=100))
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
+def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
+    with pytest.raises(BadMessage):
+        decode(line)
+
+
+def test_errors_keep_their_kind_and_unknown_ones_become_unreadable() -> None:
+    error = decode_error(encode_error(Encrypted("locked"))["error"])
+    assert isinstance(error, Encrypted)
+    assert str(error) == "locked"
+    assert isinstance(decode_error({"code": "parser_died", "message": "I am dead"}), Unreadable)
+
+
+def test_only_a_png_passes_for_an_image() -> None:
+    with pytest.raises(BadMessage):
+        decode_image("PHN2Zz48c2NyaXB0Lz48L3N2Zz4=")
+    with pytest.raises(BadMessage):
+        decode_image("not base64!")

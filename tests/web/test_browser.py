@@ -1,0 +1,240 @@
+"""The page in a real browser: asks, sees the answer grow, opens a citation, stops, and never leaves this machine."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import pytest
+
+from models.cancellation import CancelToken
+from rag.appliance import Appliance, Source
+from rag.events import Answer, Citation, Cited, Done, Event, Failed, Retrieved, Stage, Token
+from rag.status import CollectionStatus, FileStatus
+from web.server import WebServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+QUESTION = "What is balance billing and how does the Northwind Standard plan protect against it?"
+EVIL = "<img src=x onerror=document.title='owned'>.md"
+WAIT_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not shutil.which(CHROMIUM):
+        pytest.skip(f"{CHROMIUM} is not here: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, with whatever it complained of and wherever it went."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.hosts: set[str | None] = set()
+        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname))
+        page.goto(url)
+        page.wait_for_selector(".lx-question textarea", timeout=WAIT_MS)
+        page.wait_for_selector("#lx-running[aria-live]", state="attached", timeout=WAIT_MS)
+
+    def ask(self, question: str) -> None:
+        self.page.locator(".lx-question textarea").fill(question)
+        self.page.keyboard.press("Enter")
+
+    def assert_quiet(self) -> None:
+        assert self.complaints == []
+        assert self.hosts == {"127.0.0.1"}
+
+
+def open_page(browser: Browser, server: WebServer) -> Watched:
+    return Watched(browser.new_page(viewport={"width": 1440, "height": 900}), server.url)
+
+
+def test_a_question_is_answered_with_a_citation_that_opens_its_page(browser: Browser, server: WebServer) -> None:
+    watched = open_page(browser, server)
+    page = watched.page
+    page.wait_for_selector(".lx-file", timeout=WAIT_MS)
+    watched.ask(QUESTION)
+    page.wait_for_selector("#lx-turns .lx-citation", timeout=WAIT_MS)
+    page.locator("#lx-turns .lx-citation[data-n='1']").first.click()
+    page.wait_for_selector(".lx-source .lx-highlight", timeout=WAIT_MS)
+    assert "Northwind_Standard_Benefits_Details.pdf, page " in page.locator(".lx-source-page").inner_text()
+    page.wait_for_function("document.querySelector('.lx-picture img')?.naturalWidth > 0", timeout=WAIT_MS)
+    page.keyboard.press("Escape")
+    assert not page.locator(".lx-source").is_visible()
+    assert page.evaluate("document.activeElement.className").startswith("lx-citation")
+    watched.assert_quiet()
+    page.close()
+
+
+def test_a_reload_shows_the_conversation_again_and_a_new_one_begins_empty(browser: Browser, server: WebServer) -> None:
+    watched = open_page(browser, server)
+    page = watched.page
+    watched.ask(QUESTION)
+    page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
+    page.wait_for_url("**/?conversation=*")
+    said = page.locator("#lx-turns .lx-text").inner_text()
+    page.reload()
+    page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
+    assert page.locator("#lx-turns .lx-text").inner_text() == said
+    page.locator("#lx-new").click()
+    page.wait_for_selector(".lx-welcome", timeout=WAIT_MS)
+    assert page.locator(".lx-answer").count() == 0
+    page.locator(".lx-conversation").first.click()
+    page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
+    watched.assert_quiet()
+    page.close()
+
+
+def test_a_folder_that_does_not_exist_is_said_beside_the_field(browser: Browser, server: WebServer) -> None:
+    watched = open_page(browser, server)
+    watched.page.locator("#lx-add textarea, #lx-add input").first.fill("/no/such/<b>folder</b>")
+    watched.page.locator("#lx-add-button").click()
+    watched.page.wait_for_selector(".lx-problem", timeout=WAIT_MS)
+    assert "/no/such/<b>folder</b>" in watched.page.locator(".lx-problem").inner_text()
+    watched.assert_quiet()
+    watched.page.close()
+
+
+class Slow:
+    """The real appliance, but for an answer that grows as slowly as the test lets it, from a hostile file."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self.go_on = threading.Event()
+        self.cancelled = threading.Event()
+        self.citation = Citation("evil", 1, EVIL, None, None, "Wear a <b>badge</b>.", 1, 1, True)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._appliance, name)
+
+    def status(self, **_: object) -> CollectionStatus:
+        file = FileStatus(EVIL, "partial", 1, 2, 1, 20, EVIL, 1)
+        return CollectionStatus("default", (EVIL,), (file,), {}, None, 0.0)
+
+    def source(self, *_: object, **__: object) -> Source:
+        return Source(self.citation, "Rule: Wear a <b>badge</b>.", ((6, 26),), (), False, EVIL, EVIL)
+
+    def conversation(self, *_: object, **__: object) -> list[Answer]:
+        quote = f"“{self.citation.quote}” {EVIL} [1]"
+        answer = Answer(EVIL, quote, "quote", False, 0.9, (self.citation,), (), "quote", {"total": 1.0})
+        return [answer, replace(answer, mode="generate", refused=True)]
+
+    def answer(self, question: str, *, cancel: CancelToken, **_: object) -> Iterator[Event]:
+        yield Stage("retrieve", EVIL)
+        yield Retrieved(())
+        yield Token("First")
+        for _second in range(200):
+            if cancel.wait(0.1):
+                self.cancelled.set()
+                yield Failed("cancelled", "Stopped.")
+                return
+            if self.go_on.is_set():
+                break
+        yield Token(" second [1]")
+        yield Cited(self.citation)
+        yield Done(Answer(question, "First second [1]", "quote", False, 0.9, (self.citation,), (), "quote"))
+
+
+@pytest.fixture
+def slow(appliance: Appliance) -> Iterator[tuple[Slow, WebServer]]:
+    slow = Slow(appliance)
+    server = WebServer(cast(Appliance, slow), port=0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield slow, server
+    server.stop()
+    thread.join(timeout=15)
+    assert not thread.is_alive()
+
+
+def test_an_answer_grows_and_stop_ends_it(browser: Browser, slow: tuple[Slow, WebServer]) -> None:
+    appliance, server = slow
+    watched = open_page(browser, server)
+    page = watched.page
+    watched.ask("x")
+    page.wait_for_selector("#lx-running .lx-text >> text=First", timeout=WAIT_MS)
+    assert "second" not in page.locator("#lx-running").inner_text()
+    page.locator(".lx-stop").click()
+    page.wait_for_selector("#lx-running .lx-stopped", timeout=WAIT_MS)
+    assert appliance.cancelled.is_set()
+    assert "First" in page.locator("#lx-running .lx-text").inner_text()
+    page.wait_for_selector(".lx-send", timeout=WAIT_MS)
+    appliance.go_on.set()
+    page.locator("#lx-running .lx-retry").click()
+    page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
+    watched.assert_quiet()
+    page.close()
+
+
+def test_two_tabs_are_answered_at_once_and_a_closed_tab_stops_its_own(
+    browser: Browser, slow: tuple[Slow, WebServer]
+) -> None:
+    appliance, server = slow
+    tabs = [open_page(browser, server), open_page(browser, server)]
+    for watched in tabs:
+        watched.ask("x")
+    for watched in tabs:
+        watched.page.wait_for_selector("#lx-running .lx-text >> text=First", timeout=WAIT_MS)
+    tabs[0].page.close()
+    assert appliance.cancelled.wait(10)
+    appliance.go_on.set()
+    tabs[1].page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
+    tabs[1].page.close()
+
+
+def test_hostile_names_and_text_are_shown_and_never_run(browser: Browser, slow: tuple[Slow, WebServer]) -> None:
+    appliance, server = slow
+    appliance.go_on.set()
+    watched = open_page(browser, server)
+    page = watched.page
+    page.wait_for_selector(".lx-file", timeout=WAIT_MS)
+    assert EVIL in page.locator(".lx-file").inner_text()
+    watched.ask(EVIL)
+    page.wait_for_selector("#lx-turns .lx-citation", timeout=WAIT_MS)
+    page.locator("#lx-turns .lx-citation").first.click()
+    page.wait_for_selector(".lx-source mark.lx-highlight", timeout=WAIT_MS)
+    assert page.locator(".lx-source-page").inner_text() == EVIL
+    assert page.locator(".lx-source mark").inner_text() == "Wear a <b>badge</b>."
+    assert page.title() == "Lectern"
+    assert page.locator("#lx-shell img").count() == 0
+    watched.assert_quiet()
+    page.close()
+
+
+def test_a_narrow_window_keeps_documents_and_sources_within_reach(browser: Browser, server: WebServer) -> None:
+    watched = open_page(browser, server)
+    page = watched.page
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.wait_for_selector(".lx-scope", state="hidden", timeout=WAIT_MS)
+    page.locator(".lx-open-left").click()
+    page.wait_for_selector(".lx-scope", timeout=WAIT_MS)
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".lx-scope", state="hidden", timeout=WAIT_MS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    watched.assert_quiet()
+    page.close()

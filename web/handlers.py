@@ -1,0 +1,165 @@
+"""What the page does when a person acts: one method for each act, in terms of what is shown, not of Gradio's parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.cancellation import Cancelled, CancelToken
+from models.errors import ModelError
+from rag.appliance import Appliance
+from rag.errors import RagError
+from rag.events import Event, Failed, Mode, Token
+from web.render import render_about, render_conversations, render_turn, render_turns, render_welcome
+from web.render_documents import render_documents, render_problem
+from web.runs import Runs
+from web.sign_in import signed_in
+from web.turn import CANCELLED, Turn
+
+# Words come faster than a page need be painted.
+FRAME_S = 0.06
+TICK_BUSY_S = 1.0
+TICK_IDLE_S = 4.0
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What changes on the page; None leaves a part as it is."""
+
+    turns: str | None = None
+    running: str | None = None
+    conversations: str | None = None
+    conversation: str | None = None
+    busy: bool | None = None
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The documents' panel, and after how many seconds to look again."""
+
+    html: str
+    next_look_s: float
+
+
+class Handlers:
+    def __init__(self, appliance: Appliance, runs: Runs) -> None:
+        self._appliance = appliance
+        self._runs = runs
+
+    def open(self, conversation: str, collection: str) -> Screen:
+        """Show a conversation by its id; an empty or unknown id (an old bookmark) gives the first page of a new one."""
+        identity = signed_in()
+        try:
+            answers = self._appliance.conversation(conversation, identity=identity) if conversation else []
+        except RagError:
+            answers, conversation = [], ""
+        conversations = self._appliance.conversations(identity)
+        return Screen(
+            turns=render_turns(answers, conversation),
+            running="" if answers else self._welcome(collection),
+            conversations=render_conversations(conversations, conversation),
+            conversation=conversation,
+            busy=False,
+        )
+
+    def _welcome(self, collection: str) -> str:
+        try:
+            status = self._appliance.status(identity=signed_in(), collection=collection)
+        except RagError:
+            return render_welcome(has_documents=False)
+        return render_welcome(has_documents=bool(status.files))
+
+    def ask(self, question: str, conversation: str, collection: str, mode: Mode | None, tab: str) -> Iterator[Screen]:
+        """Show the answer as it is made, then with the turns before it. A failure or a stop stays on the page, and is
+        no part of the conversation."""
+        question = question.strip()
+        if not question:
+            return
+        cancel = self._runs.begin(tab)
+        try:
+            turn = Turn(question, running_since_s=time.monotonic())
+            yield Screen(running=render_turn(turn), busy=True)
+            conversation = conversation or self._appliance.new_conversation(signed_in(), collection)
+            for step in self._turns(turn, conversation, collection, mode, cancel):
+                turn = step
+                yield Screen(running=render_turn(turn))
+            # What was overtaken by another question of the same tab must not be drawn over that one.
+            if self._runs.is_current(tab, cancel):
+                yield self._finished(turn, conversation)
+        finally:
+            self._runs.end(tab, cancel)
+
+    def _turns(
+        self, turn: Turn, conversation: str, collection: str, mode: Mode | None, cancel: CancelToken
+    ) -> Iterator[Turn]:
+        painted_s = 0.0
+        for event in self._events(turn.question, conversation, collection, mode, cancel):
+            now_s = time.monotonic()
+            turn = turn.after(event, now_s)
+            if not isinstance(event, Token) or now_s - painted_s >= FRAME_S:
+                painted_s = now_s
+                yield turn
+        # The last words may have come within one frame, without a closing event.
+        yield turn
+
+    def _events(
+        self, question: str, conversation: str, collection: str, mode: Mode | None, cancel: CancelToken
+    ) -> Iterator[Event]:
+        """The appliance's events; what it raises becomes a `Failed`, so that the page always ends in a state."""
+        try:
+            yield from self._appliance.answer(
+                question,
+                identity=signed_in(),
+                collection=collection,
+                mode=mode,
+                conversation=conversation,
+                cancel=cancel,
+            )
+        except Cancelled:
+            yield Failed(CANCELLED, "Stopped.")
+        except (RagError, ModelError) as error:
+            yield Failed("failed", str(error))
+
+    def _finished(self, turn: Turn, conversation: str) -> Screen:
+        if turn.answer is None:
+            return Screen(running=render_turn(turn), conversation=conversation, busy=False)
+        identity = signed_in()
+        return Screen(
+            turns=render_turns(self._appliance.conversation(conversation, identity=identity), conversation),
+            running="",
+            conversations=render_conversations(self._appliance.conversations(identity), conversation),
+            conversation=conversation,
+            busy=False,
+        )
+
+    def stop(self, tab: str) -> None:
+        self._runs.stop(tab)
+
+    def collections(self) -> list[str]:
+        return self._appliance.collections(signed_in())
+
+    def about(self) -> str:
+        return render_about(self._appliance.describe())
+
+    def look(self, collection: str) -> Documents:
+        """The documents' panel as it is now."""
+        try:
+            status = self._appliance.status(identity=signed_in(), collection=collection)
+        except RagError as error:
+            return Documents(render_problem(str(error)), TICK_IDLE_S)
+        return Documents(render_documents(status), TICK_IDLE_S if status.activity is None else TICK_BUSY_S)
+
+    def add_folder(self, folder: str, collection: str) -> str:
+        """Begin to mirror a folder; HTML that says what is wrong with it, or nothing."""
+        if not folder.strip():
+            return render_problem("Type the full path of a folder on this machine.")
+        try:
+            self._appliance.add_folder(Path(folder.strip()).expanduser(), identity=signed_in(), collection=collection)
+        except RagError as error:
+            return render_problem(str(error))
+        return ""
+
+    def stop_reading(self) -> None:
+        self._appliance.cancel_ingest(identity=signed_in())
