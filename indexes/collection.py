@@ -30,7 +30,7 @@ class Collection:
         dimension: int,
         cache_folder: Path,
     ) -> None:
-        self._database = database
+        self.database = database
         self.id = collection_id
         self.name = name
         self.embedder = embedder
@@ -43,29 +43,33 @@ class Collection:
     def chunks(self, chunk_ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Those of `chunk_ids` that a live document of this collection holds, by id. A content that several documents
         share is given to the first of them by path."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
+            # CROSS JOIN: in this order, from the few chunks; SQLite would begin with all documents of the folders.
             rows = connection.execute(
                 """SELECT chunk.id, chunk.content_id, chunk.ordinal, chunk.heading, chunk.text, chunk.spans,
                        content.title, document.id AS document_id, document.path, version.number AS version
-                   FROM chunk JOIN content ON content.id = chunk.content_id
-                   JOIN version ON version.content_id = content.id JOIN document ON document.version_id = version.id
-                   JOIN folder ON folder.id = document.folder_id
+                   FROM chunk CROSS JOIN content ON content.id = chunk.content_id
+                   CROSS JOIN version ON version.content_id = content.id
+                   CROSS JOIN document ON document.version_id = version.id
+                   CROSS JOIN folder ON folder.id = document.folder_id
                    WHERE folder.collection_id = ? AND chunk.id IN (SELECT value FROM json_each(?))
-                   ORDER BY document.path DESC""",
+                   ORDER BY document.path DESC, document.id DESC""",
                 (self.id, json.dumps([int(i) for i in chunk_ids])),
             ).fetchall()
             pages = _pages(connection, rows)
         return {row["id"]: _stored_chunk(row, pages) for row in rows}
 
     def chunks_of_documents(self, document_ids: Sequence[int]) -> dict[int, list[int]]:
-        """The chunk ids of each live document, in reading order."""
+        """The chunk ids of each document that this collection shows, in reading order."""
         found: dict[int, list[int]] = {document_id: [] for document_id in document_ids}
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(
-                """SELECT document.id, chunk.id FROM document JOIN version ON version.id = document.version_id
-                   JOIN chunk ON chunk.content_id = version.content_id
-                   WHERE document.id IN (SELECT value FROM json_each(?)) ORDER BY chunk.ordinal""",
-                (json.dumps(list(document_ids)),),
+                """SELECT document.id, chunk.id FROM document CROSS JOIN version ON version.id = document.version_id
+                   CROSS JOIN folder ON folder.id = document.folder_id
+                   CROSS JOIN chunk ON chunk.content_id = version.content_id
+                   WHERE folder.collection_id = ? AND document.id IN (SELECT value FROM json_each(?))
+                   ORDER BY chunk.ordinal""",
+                (self.id, json.dumps(list(document_ids))),
             ).fetchall()
         for document_id, chunk_id in rows:
             found[document_id].append(chunk_id)

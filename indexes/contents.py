@@ -13,8 +13,18 @@ from indexes.database import Database
 from indexes.lexical import delete_everywhere
 from indexes.records import ChunkRecord, PageRecord
 
+# Rows a transaction, so that none lasts longer than some 20 ms.
+_ELEMENT_BATCH, _DISCARD_BATCH = 5000, 200
+_SHOWN = """EXISTS (SELECT 1 FROM version CROSS JOIN document ON document.version_id = version.id
+    WHERE version.content_id = content.id)"""
+_CITED = "EXISTS (SELECT 1 FROM citation WHERE content_id = content.id)"
+_DISCARD_ELEMENTS = f"""DELETE FROM element WHERE (page_id, ordinal) IN (SELECT page_id, element.ordinal FROM element
+    JOIN page ON page.id = page_id JOIN content ON content.id = content_id
+    WHERE content_id = ? AND state = 'archived' LIMIT {_ELEMENT_BATCH})"""
+# A citation can be made at any time, so every batch asks again.
+_DISCARD_PAGES = f"""DELETE FROM page WHERE id IN (SELECT page.id FROM page JOIN content ON content.id = content_id
+    WHERE content_id = ? AND state = 'archived' AND NOT {_CITED} LIMIT {_DISCARD_BATCH})"""
 _LINE = struct.Struct("<IIffff")
-_DISCARD_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class StoredPage:
     width: float | None
     height: float | None
     lines: tuple[tuple[int, int, float, float, float, float], ...]
+    metadata: str | None
 
 
 @dataclass(frozen=True)
@@ -69,13 +80,28 @@ class ContentStore:
 
     def add_pages(self, content_id: int, first_ordinal: int, pages: Sequence[PageRecord]) -> list[int]:
         """Store `pages` with ordinals from `first_ordinal` and return their ids."""
+        packed = [_packed(page.lines) for page in pages]  # what takes long is done before the lock is taken
         with self._database.write() as connection:
-            return [_add_page(connection, content_id, first_ordinal + i, page) for i, page in enumerate(pages)]
+            page_ids = [
+                _add_page(connection, content_id, first_ordinal + i, page, packed[i]) for i, page in enumerate(pages)
+            ]
+        elements = [
+            (page_id, i, *element)
+            for page_id, page in zip(page_ids, pages, strict=True)
+            for i, element in enumerate(page.elements)
+        ]
+        for first in range(0, len(elements), _ELEMENT_BATCH):
+            with self._database.write() as connection:
+                connection.executemany(
+                    'INSERT INTO element (page_id, ordinal, kind, start, "end", level) VALUES (?, ?, ?, ?, ?, ?)',
+                    elements[first : first + _ELEMENT_BATCH],
+                )
+        return page_ids
 
     def add_chunks(
         self, content_id: int, first_ordinal: int, chunks: Sequence[ChunkRecord], page_ids: Sequence[int]
-    ) -> None:
-        """Store `chunks`; their spans' page ordinals are looked up in `page_ids`."""
+    ) -> list[int]:
+        """Store `chunks` and return their ids; their spans' page ordinals are looked up in `page_ids`."""
         rows = [
             (
                 content_id,
@@ -87,10 +113,9 @@ class ContentStore:
             )
             for i, chunk in enumerate(chunks)
         ]
+        statement = "INSERT INTO chunk (content_id, ordinal, heading, text, tokens, spans) VALUES (?, ?, ?, ?, ?, ?)"
         with self._database.write() as connection:
-            connection.executemany(
-                "INSERT INTO chunk (content_id, ordinal, heading, text, tokens, spans) VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+            return [_row_id(connection.execute(statement, row)) for row in rows]
 
     def finish(
         self, content_id: int, *, title: str | None, pages_total: int, omissions: Sequence[tuple[str, str]]
@@ -100,7 +125,8 @@ class ContentStore:
             connection.execute(
                 """UPDATE content SET state = 'ready', title = :title, pages_total = :pages_total,
                        omissions = :omissions,
-                       pages_indexed = (SELECT count(*) FROM page WHERE content_id = :id AND trim(text) <> ''),
+                       pages_indexed = (SELECT count(*) FROM page
+                           WHERE content_id = :id AND trim(text, char(9, 10, 11, 12, 13, 32, 160)) <> ''),
                        characters = (SELECT coalesce(sum(length(text)), 0) FROM page WHERE content_id = :id),
                        chunks = (SELECT count(*) FROM chunk WHERE content_id = :id)
                    WHERE id = :id""",
@@ -116,92 +142,97 @@ class ContentStore:
         """(what, reason) of everything in the file that was found and not read."""
         with self._database.read() as connection:
             row = connection.execute("SELECT omissions FROM content WHERE id = ?", (content_id,)).fetchone()
-        return [(item["what"], item["reason"]) for item in json.loads(row["omissions"])]
+        return [(item["what"], item["reason"]) for item in json.loads(row["omissions"])] if row else []
 
     def page(self, page_id: int) -> StoredPage | None:
         with self._database.read() as connection:
             row = connection.execute("SELECT * FROM page WHERE id = ?", (page_id,)).fetchone()
         return _stored_page(row) if row else None
 
+    def pages(self, content_id: int) -> list[StoredPage]:
+        """Every page of the content, in reading order."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT * FROM page WHERE content_id = ? ORDER BY ordinal", (content_id,))
+            return [_stored_page(row) for row in rows]
+
     def elements(self, content_id: int) -> list[StoredElement]:
         """Every element of the content, in reading order."""
         with self._database.read() as connection:
+            pages = connection.execute("SELECT id, number, part, text FROM page WHERE content_id = ?", (content_id,))
+            by_id = {page["id"]: page for page in pages}
             rows = connection.execute(
-                """SELECT kind, substr(text, start + 1, "end" - start) AS text, number, part
-                   FROM page JOIN element ON element.page_id = page.id
+                """SELECT page_id, kind, start, "end" FROM page JOIN element ON element.page_id = page.id
                    WHERE content_id = ? ORDER BY page.ordinal, element.ordinal""",
                 (content_id,),
             ).fetchall()
-        return [StoredElement(row["kind"], row["text"], row["number"], row["part"]) for row in rows]
+        # Sliced here: SQLite would count the characters from the start of the page for every element.
+        return [
+            StoredElement(row["kind"], page["text"][row["start"] : row["end"]], page["number"], page["part"])
+            for row in rows
+            for page in (by_id[row["page_id"]],)
+        ]
 
     def discard(self, content_id: int) -> None:
-        """Remove a content that no document refers to, in small batches; pages that a citation shows are archived."""
+        """Remove a content, in small batches; its pages' text stays if a citation shows one. Nothing happens while a
+        document shows the content. A discard that was killed is finished by the next `collect_garbage`."""
+        with self._database.write() as connection:
+            # First of all it becomes impossible to find: half of a content must not be published again. The recipe is
+            # freed, so that the same bytes can come back as a new content.
+            connection.execute(
+                f"""UPDATE content SET state = 'archived', recipe = recipe || ' #' || id
+                    WHERE id = :id AND state <> 'archived' AND NOT {_SHOWN}""",
+                {"id": content_id},
+            )
         while self._discard_chunks(content_id):
             pass
-        with self._database.write() as connection:
-            (cited,) = connection.execute(
-                "SELECT count(*) FROM citation WHERE content_id = ?", (content_id,)
-            ).fetchone()
-            connection.execute(
-                "DELETE FROM version WHERE content_id = ? AND id NOT IN "
-                "(SELECT version_id FROM document WHERE version_id IS NOT NULL)",
-                (content_id,),
-            )
-            if cited:
-                # The recipe is freed, so that the same bytes can come back as a new content.
-                connection.execute(
-                    "UPDATE content SET state = 'archived', recipe = recipe || ' #' || id WHERE id = ?", (content_id,)
-                )
-        if not cited:
-            self._discard_pages(content_id)
+        for statement in (_DISCARD_ELEMENTS, _DISCARD_PAGES):
+            while self._execute(statement, content_id):
+                pass
+        self._execute(f"DELETE FROM content WHERE id = ? AND state = 'archived' AND NOT {_CITED}", content_id)
 
     def collect_garbage(self) -> int:
         """Discard contents that no document shows any more; returns how many. Only the ingest pipeline may call it,
         while it builds nothing: a content is without a document until it is published."""
         with self._database.read() as connection:
             rows = connection.execute(
-                """SELECT id FROM content WHERE id NOT IN
-                       (SELECT content_id FROM version JOIN document ON document.version_id = version.id)
-                   AND (state <> 'archived' OR id NOT IN (SELECT content_id FROM citation))"""
+                f"""SELECT id FROM content WHERE NOT {_SHOWN} AND NOT (state = 'archived' AND {_CITED}
+                    AND NOT EXISTS (SELECT 1 FROM chunk WHERE content_id = content.id))"""
             ).fetchall()
         for row in rows:
             self.discard(row["id"])
         return len(rows)
 
+    def _execute(self, statement: str, content_id: int) -> int:
+        with self._database.write() as connection:
+            return connection.execute(statement, (content_id,)).rowcount
+
     def _discard_chunks(self, content_id: int) -> bool:
-        """Remove one batch of chunks with their lexical entries (vectors go by cascade); false when none is left."""
+        """Remove one batch of an archived content's chunks with their lexical entries (vectors go by cascade); false
+        when none is left."""
         with self._database.write() as connection:
             rows = connection.execute(
-                "SELECT id, heading, text FROM chunk WHERE content_id = ? LIMIT ?", (content_id, _DISCARD_BATCH)
+                """SELECT chunk.id, heading, text FROM chunk JOIN content ON content.id = content_id
+                   WHERE content_id = ? AND state = 'archived' LIMIT ?""",
+                (content_id, _DISCARD_BATCH),
             ).fetchall()
             delete_everywhere(connection, rows)
             connection.executemany("DELETE FROM chunk WHERE id = ?", [(row["id"],) for row in rows])
-        return bool(rows)
-
-    def _discard_pages(self, content_id: int) -> None:
-        deleted = 1
-        while deleted:
-            with self._database.write() as connection:
-                deleted = connection.execute(
-                    "DELETE FROM page WHERE id IN (SELECT id FROM page WHERE content_id = ? LIMIT ?)",
-                    (content_id, _DISCARD_BATCH),
-                ).rowcount
-        with self._database.write() as connection:
-            connection.execute("DELETE FROM content WHERE id = ?", (content_id,))
+        return len(rows) == _DISCARD_BATCH
 
 
-def _add_page(connection: sqlite3.Connection, content_id: int, ordinal: int, page: PageRecord) -> int:
-    lines = zlib.compress(b"".join(_LINE.pack(*line) for line in page.lines)) if page.lines else None
+def _packed(lines: Sequence[tuple[int, int, float, float, float, float]]) -> bytes | None:
+    return zlib.compress(b"".join(_LINE.pack(*line) for line in lines)) if lines else None
+
+
+def _add_page(
+    connection: sqlite3.Connection, content_id: int, ordinal: int, page: PageRecord, lines: bytes | None
+) -> int:
     cursor = connection.execute(
-        "INSERT INTO page (content_id, ordinal, number, part, text, width, height, lines) VALUES (?,?,?,?,?,?,?,?)",
-        (content_id, ordinal, page.number, page.part, page.text, page.width, page.height, lines),
+        """INSERT INTO page (content_id, ordinal, number, part, text, width, height, metadata, lines)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (content_id, ordinal, page.number, page.part, page.text, page.width, page.height, page.metadata, lines),
     )
-    page_id = _row_id(cursor)
-    connection.executemany(
-        'INSERT INTO element (page_id, ordinal, kind, start, "end", level) VALUES (?, ?, ?, ?, ?, ?)',
-        [(page_id, i, *element) for i, element in enumerate(page.elements)],
-    )
-    return page_id
+    return _row_id(cursor)
 
 
 def _stored_page(row: sqlite3.Row) -> StoredPage:
@@ -215,6 +246,7 @@ def _stored_page(row: sqlite3.Row) -> StoredPage:
         width=row["width"],
         height=row["height"],
         lines=tuple(_LINE.iter_unpack(packed)),
+        metadata=row["metadata"],
     )
 
 

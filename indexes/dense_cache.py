@@ -66,7 +66,7 @@ class DenseCache:
                 self._write(index, generation)
             except OSError as exc:
                 raise StorageError(
-                    f"The index cache in {self._folder} cannot be written ({exc}): free some space, or make it writable."
+                    f"The index cache in {self._folder} cannot be written ({exc}): free some space, or allow it."
                 ) from exc
             self._saved_generation = generation
         self._table.trim_changes(generation)
@@ -117,13 +117,10 @@ class DenseCache:
         manifest = json.loads((self._folder / "dense.json").read_text(encoding="utf-8"))
         if manifest["embedder"] != self._embedder or manifest["dimension"] != self._table.dimension:
             raise DamagedCache(f"made by another embedder: {manifest['embedder']}")
-        generation = int(manifest["generation"])
-        if self._table.changes_after(generation) is None:
-            raise DamagedCache("of another generation than the database")
         index = FaissIndex.read(self._folder / manifest["file"], self._table.dimension)
         if len(index) != manifest["vectors"]:
             raise DamagedCache(f"holds {len(index)} vectors, not {manifest['vectors']}")
-        self._generation = generation
+        self._generation = int(manifest["generation"])
         return index
 
     def _rebuild(self, reason: str) -> FaissIndex:

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from indexes.database import Database
 from indexes.lexical import LexicalIndex
+from indexes.live import is_live
 from indexes.records import DocumentRow, DocumentState, FolderRow
 from indexes.vectors import VectorTable
 
 _DOCUMENT = """SELECT document.*, version.number AS version, version.content_id, content.pages_indexed,
         content.pages_total, content.chunks, content.characters
-    FROM document LEFT JOIN version ON version.id = document.version_id
-    LEFT JOIN content ON content.id = version.content_id"""
+    FROM document JOIN folder ON folder.id = folder_id LEFT JOIN version ON version.id = document.version_id
+    LEFT JOIN content ON content.id = version.content_id WHERE folder.collection_id = ?"""
+_PENDING_BATCH = 1000
 
 
 class DocumentStore:
     """Folders and documents of one collection. Every change of what is searchable is one short transaction that also
-    tells the lexical and dense indexes."""
+    tells the lexical and dense indexes. A change of a document that was removed meanwhile does nothing."""
 
     def __init__(self, database: Database, collection_id: int, lexical: LexicalIndex, vectors: VectorTable) -> None:
         self._database = database
@@ -57,36 +59,40 @@ class DocumentStore:
             connection.execute("UPDATE folder SET scanned_at = ? WHERE id = ?", (time.time(), folder_id))
 
     def of_folder(self, folder_id: int) -> list[DocumentRow]:
-        with self._database.read() as connection:
-            rows = connection.execute(f"{_DOCUMENT} WHERE folder_id = ? ORDER BY path", (folder_id,)).fetchall()
-        return [_document(row) for row in rows]
+        """The folder's documents, by path."""
+        return self._rows("folder_id = ? ORDER BY document.path", folder_id)
 
     def all(self) -> list[DocumentRow]:
-        """Every document of the collection, by path."""
-        return [row for folder in self.folders() for row in self.of_folder(folder.id)]
+        """Every document of the collection, by folder and path."""
+        return self._rows("TRUE ORDER BY folder.path, document.path")
 
     def get(self, document_id: int) -> DocumentRow | None:
-        with self._database.read() as connection:
-            row = connection.execute(f"{_DOCUMENT} WHERE document.id = ?", (document_id,)).fetchone()
-        return _document(row) if row else None
+        """The document, if this collection has it."""
+        return next(iter(self._rows("document.id = ?", document_id)), None)
+
+    def find(self, folder_id: int, path: str) -> DocumentRow | None:
+        """The document at `path`, relative to its folder."""
+        return next(iter(self._rows("folder_id = ? AND document.path = ?", folder_id, path)), None)
 
     def absolute_path(self, document_id: int) -> Path | None:
-        """Where the document lies on the disk, by its folder; None when there is no such document."""
+        """Where the document lies on the disk, by its folder; None when this collection has no such document."""
         with self._database.read() as connection:
             row = connection.execute(
                 """SELECT folder.path AS folder, document.path FROM document JOIN folder ON folder.id = folder_id
-                   WHERE document.id = ?""",
-                (document_id,),
+                   WHERE document.id = ? AND folder.collection_id = ?""",
+                (document_id, self._collection_id),
             ).fetchone()
         return Path(row["folder"]) / row["path"] if row else None
 
     def add_pending(self, folder_id: int, files: Sequence[tuple[str, int, int]]) -> None:
         """Note files (path, bytes, mtime in ns) that were found and not yet read."""
-        with self._database.write() as connection:
-            connection.executemany(
-                "INSERT INTO document (folder_id, path, size_bytes, mtime_ns, state) VALUES (?, ?, ?, ?, 'pending')",
-                [(folder_id, *file) for file in files],
-            )
+        for first in range(0, len(files), _PENDING_BATCH):
+            with self._database.write() as connection:
+                connection.executemany(
+                    """INSERT INTO document (folder_id, path, size_bytes, mtime_ns, state)
+                       VALUES (?, ?, ?, ?, 'pending')""",
+                    [(folder_id, *file) for file in files[first : first + _PENDING_BATCH]],
+                )
 
     def touch(self, document_id: int, size_bytes: int, mtime_ns: int) -> None:
         """Note that the file looks different on the disk but holds the same bytes."""
@@ -99,9 +105,12 @@ class DocumentStore:
         """A file was renamed: the document keeps its versions and takes the place of the pending one `onto`."""
         with self._database.write() as connection:
             new = connection.execute(
-                "SELECT folder_id, path, size_bytes, mtime_ns FROM document WHERE id = ?", (onto,)
+                """DELETE FROM document WHERE id = ? AND version_id IS NULL
+                   RETURNING folder_id, path, size_bytes, mtime_ns""",
+                (onto,),
             ).fetchone()
-            connection.execute("DELETE FROM document WHERE id = ?", (onto,))
+            if new is None:
+                return
             connection.execute(
                 "UPDATE document SET folder_id = ?, path = ?, size_bytes = ?, mtime_ns = ? WHERE id = ?",
                 (*new, document_id),
@@ -122,6 +131,8 @@ class DocumentStore:
     ) -> None:
         """Make a ready content the document's searchable version, in place of the one before."""
         with self._database.write() as connection:
+            if not _is_there(connection, document_id):
+                return
             before = self._shown_content(connection, document_id)
             version_id = _add_version(connection, document_id, content_id)
             connection.execute(
@@ -162,10 +173,14 @@ class DocumentStore:
         for document_id in document_ids:
             with self._database.write() as connection:
                 before = self._shown_content(connection, document_id)
-                connection.execute("UPDATE document SET version_id = NULL WHERE id = ?", (document_id,))
                 connection.execute("DELETE FROM document WHERE id = ?", (document_id,))
                 self._lexical.remove_document(connection, document_id)
                 self._unshow(connection, before)
+
+    def _rows(self, condition: str, *values: int | str) -> list[DocumentRow]:
+        with self._database.read() as connection:
+            rows = connection.execute(f"{_DOCUMENT} AND {condition}", (self._collection_id, *values)).fetchall()
+        return [_document(row) for row in rows]
 
     def _shown_content(self, connection: sqlite3.Connection, document_id: int) -> int | None:
         row = connection.execute(
@@ -178,13 +193,10 @@ class DocumentStore:
         """Tell the dense index to drop a content, unless another document of the collection still shows it."""
         if content_id is None:
             return
-        row = connection.execute(
-            """SELECT 1 FROM version JOIN document ON document.version_id = version.id
-               JOIN folder ON folder.id = document.folder_id
-               WHERE version.content_id = ? AND folder.collection_id = ? LIMIT 1""",
-            (content_id, self._collection_id),
+        (live,) = connection.execute(
+            f"SELECT {is_live(':content')}", {"content": content_id, "collection": self._collection_id}
         ).fetchone()
-        if row is None:
+        if not live:
             self._vectors.log_removed(connection, content_id)
 
     def _index_name(self, connection: sqlite3.Connection, document_id: int) -> None:
@@ -195,6 +207,10 @@ class DocumentStore:
         ).fetchone()
         if row:
             self._lexical.set_document(connection, document_id, row["path"], row["title"] or "")
+
+
+def _is_there(connection: sqlite3.Connection, document_id: int) -> bool:
+    return connection.execute("SELECT 1 FROM document WHERE id = ?", (document_id,)).fetchone() is not None
 
 
 def _add_version(connection: sqlite3.Connection, document_id: int, content_id: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.dense import Ids, Vectors, last_of_each
 from indexes.errors import DamagedCache
@@ -17,7 +18,9 @@ class FaissIndex:
         import faiss
 
         self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._ids: Ids = np.empty(0, dtype=np.int64)  # ascending; FAISS can look ids up, but not ask whether one is there
+        self._ids: Ids = np.empty(
+            0, dtype=np.int64
+        )  # ascending; FAISS can look ids up, but not ask whether one is there
 
     @property
     def dimension(self) -> int:
@@ -86,10 +89,9 @@ class FaissIndex:
             raise DamagedCache(f"{path} names {len(index._ids)} ids for {stored.ntotal} vectors")
         return index
 
-    def _has(self, ids: Ids) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _has(self, ids: Ids) -> NDArray[np.bool_]:
         """For each of `ids`, whether it is there."""
         if len(self) == 0:
             return np.zeros(len(ids), dtype=np.bool_)
         places = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
-        there: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._ids[places] == ids
-        return there
+        return np.equal(self._ids[places], ids)

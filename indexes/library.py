@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -13,49 +15,43 @@ from indexes.lexical import LexicalIndex
 
 
 class Library:
-    """Opens collections over one database; the caches of each lie under `cache_folder`."""
+    """Opens collections over one database; the caches of each lie under `cache_folder`. Thread-safe."""
 
     def __init__(self, database: Database, cache_folder: Path) -> None:
         self.database = database
         self._cache_folder = cache_folder
-        self._open: dict[str, Collection] = {}
+        self._lock = threading.Lock()
+        self._open: dict[int, Collection] = {}
 
     def names(self) -> list[str]:
         with self.database.read() as connection:
             return [row["name"] for row in connection.execute("SELECT name FROM collection ORDER BY name")]
 
     def collection(self, name: str) -> Collection:
-        """The collection of that name, the same object each time. Raises `UnknownCollection`."""
-        if name not in self._open:
-            with self.database.read() as connection:
-                row = connection.execute(
-                    """SELECT collection.id, embedder.id AS embedder_id, identity, dimension FROM collection
-                       JOIN embedder ON embedder.id = embedder_id WHERE name = ?""",
-                    (name,),
-                ).fetchone()
-            if row is None:
-                known = ", ".join(self.names()) or "none yet"
-                raise UnknownCollection(f"There is no collection {name!r} (there are: {known}).")
-            self._open[name] = Collection(
-                self.database,
-                collection_id=row["id"],
-                name=name,
-                embedder_id=row["embedder_id"],
-                embedder=row["identity"],
-                dimension=row["dimension"],
-                cache_folder=self._cache_folder / str(row["id"]),
-            )
-        return self._open[name]
+        """The collection of that name, the same object as long as it exists; another process may remove it, and make
+        a new one of that name. Raises `UnknownCollection`."""
+        with self.database.read() as connection:
+            row = connection.execute(
+                """SELECT collection.id, name, embedder.id AS embedder_id, identity, dimension FROM collection
+                   JOIN embedder ON embedder.id = embedder_id WHERE name = ?""",
+                (name,),
+            ).fetchone()
+        if row is None:
+            known = ", ".join(self.names()) or "none yet"
+            raise UnknownCollection(f"There is no collection {name!r} (there are: {known}).")
+        with self._lock:
+            return self._open.setdefault(row["id"], self._collection(row))
 
     def ensure(self, name: str, *, embedder: str, dimension: int) -> Collection:
         """The collection of that name, made if need be. Raises `EmbedderMismatch` when another embedder made it."""
         if name not in self.names():
             self._create(name, embedder, dimension)
         collection = self.collection(name)
-        if collection.embedder != embedder:
+        if (collection.embedder, collection.vectors.dimension) != (embedder, dimension):
             raise EmbedderMismatch(
-                f"Collection {name!r} was embedded by {collection.embedder!r}, the one in use is {embedder!r}: "
-                f"choose that embedder again, or `python app.py collection remove {name}` and ingest anew."
+                f"Collection {name!r} was embedded by {collection.embedder!r} ({collection.vectors.dimension} "
+                f"dimensions), the one in use is {embedder!r} ({dimension}): choose that embedder again, or "
+                f"`python app.py collection remove {name}` and ingest anew."
             )
         return collection
 
@@ -68,24 +64,40 @@ class Library:
         with self.database.write() as connection:
             collection.lexical.drop(connection)
             connection.execute("DELETE FROM collection WHERE id = ?", (collection.id,))
+        with self._lock:
+            self._open.pop(collection.id, None)
         shutil.rmtree(self._cache_folder / str(collection.id), ignore_errors=True)
-        del self._open[name]
 
     def close(self) -> None:
         """Save the dense caches and close the database."""
-        for collection in self._open.values():
-            collection.dense.save()
-        self.database.close()
+        with self._lock:
+            collections = list(self._open.values())
+        try:
+            for collection in collections:
+                collection.dense.save()
+        finally:
+            self.database.close()
+
+    def _collection(self, row: sqlite3.Row) -> Collection:
+        return Collection(
+            self.database,
+            collection_id=row["id"],
+            name=row["name"],
+            embedder_id=row["embedder_id"],
+            embedder=row["identity"],
+            dimension=row["dimension"],
+            cache_folder=self._cache_folder / str(row["id"]),
+        )
 
     def _create(self, name: str, embedder: str, dimension: int) -> None:
         with self.database.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO embedder (identity, dimension) VALUES (?, ?)", (embedder, dimension)
             )
-            connection.execute(
-                """INSERT INTO collection (name, embedder_id, created_at)
-                   SELECT ?, id, ? FROM embedder WHERE identity = ?""",
+            made = connection.execute(
+                """INSERT OR IGNORE INTO collection (name, embedder_id, created_at)
+                   SELECT ?, id, ? FROM embedder WHERE identity = ? RETURNING id""",
                 (name, time.time(), embedder),
-            )
-            (collection_id,) = connection.execute("SELECT id FROM collection WHERE name = ?", (name,)).fetchone()
-            LexicalIndex(self.database, collection_id).create(connection)
+            ).fetchone()
+            if made:  # else another thread or process was first
+                LexicalIndex(self.database, made["id"]).create(connection)

@@ -10,6 +10,7 @@ LIVE_CONTENTS = """SELECT version.content_id FROM folder JOIN document ON docume
 def is_live(content: str) -> str:
     """A condition on one content, an SQL expression for its id; quick without a list of all. Its statement must bind
     `:collection`."""
-    return f"""EXISTS (SELECT 1 FROM version JOIN document ON document.version_id = version.id
-        JOIN folder ON folder.id = document.folder_id
+    # CROSS JOIN: in this order. SQLite, which keeps no statistics here, would begin with all documents of the folder.
+    return f"""EXISTS (SELECT 1 FROM version CROSS JOIN document ON document.version_id = version.id
+        CROSS JOIN folder ON folder.id = document.folder_id
         WHERE version.content_id = {content} AND folder.collection_id = :collection)"""

@@ -56,9 +56,9 @@ class NumpyIndex:
         """Raises `DamagedCache` when the file is not such an index."""
         index = cls(dimension)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 ids, vectors = stored["ids"], stored["vectors"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as exc:
             raise DamagedCache(f"{path} cannot be read as an index: {exc}") from exc
         if vectors.shape != (len(ids), dimension):
             raise DamagedCache(f"{path} is not an index of {dimension} dimensions by chunk id")

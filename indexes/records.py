@@ -13,7 +13,8 @@ built, and the page's id once it is stored."""
 
 @dataclass(frozen=True)
 class PageRecord:
-    """A page of a content. `lines` holds rows of (start, end, left, top, right, bottom), points from the top left."""
+    """A page of a content. `lines` holds rows of (start, end, left, top, right, bottom), points from the top left;
+    `metadata` is JSON that another program wants back."""
 
     number: int | None
     part: str | None
@@ -22,6 +23,7 @@ class PageRecord:
     lines: tuple[tuple[int, int, float, float, float, float], ...]
     width: float | None
     height: float | None
+    metadata: str | None = None
 
 
 @dataclass(frozen=True)

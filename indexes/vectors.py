@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -145,13 +145,14 @@ class VectorTable:
             # A content's removal covers all of its chunks: what was added before it is void.
             ids, vectors = self._load(
                 connection,
-                """SELECT chunk.id FROM index_change AS added JOIN chunk ON chunk.content_id = added.content_id
-                   AND chunk.id BETWEEN added.chunk_first AND added.chunk_last
-                   WHERE added.collection_id = :collection AND added.seq > :seq AND added.seq <= :last
-                   AND added.operation = 'add' AND added.seq > coalesce((SELECT max(removed.seq) FROM index_change
-                       AS removed WHERE removed.collection_id = :collection AND removed.seq > :seq AND
-                       removed.seq <= :last AND removed.operation = 'remove' AND
-                       removed.content_id = added.content_id), 0)""",
+                """WITH window AS (SELECT * FROM index_change
+                       WHERE collection_id = :collection AND seq > :seq AND seq <= :last),
+                   gone AS (SELECT content_id, max(seq) AS seq FROM window
+                       WHERE operation = 'remove' GROUP BY content_id)
+                   SELECT chunk.id FROM window AS added LEFT JOIN gone ON gone.content_id = added.content_id
+                   JOIN chunk ON chunk.content_id = added.content_id
+                       AND chunk.id BETWEEN added.chunk_first AND added.chunk_last
+                   WHERE added.operation = 'add' AND added.seq > coalesce(gone.seq, 0)""",
                 scope,
             )
         runs = [np.arange(first, last + 1, dtype=np.int64) for first, last in removed]
@@ -173,6 +174,10 @@ class VectorTable:
                 return
             last = int(ids[-1])
             yield ids, vectors
+
+    def sync(self) -> None:
+        """As `Database.sync`."""
+        self._database.sync()
 
     def trim_changes(self, seq: int) -> None:
         """Forget changes up to and including `seq`, which a saved cache holds."""
@@ -209,7 +214,9 @@ class VectorTable:
         row = connection.execute("SELECT trimmed_seq FROM collection WHERE id = :collection", self._scope).fetchone()
         return int(row[0]) if row else 0
 
-    def _load(self, connection: sqlite3.Connection, wanted: str, values: dict[str, int | str]) -> tuple[Ids, Vectors]:
+    def _load(
+        self, connection: sqlite3.Connection, wanted: str, values: Mapping[str, int | str]
+    ) -> tuple[Ids, Vectors]:
         """The vectors of the chunk ids that the subquery `wanted` gives, those without one left out, by id."""
         rows = connection.execute(
             f"""SELECT chunk_id, data FROM vector WHERE chunk_id IN ({wanted}) AND embedder_id = :embedder

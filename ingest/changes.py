@@ -37,18 +37,17 @@ def settle_changes(
     first in `to_read`. Files below a folder that cannot be listed now are left as they are.
     """
     files = {file.path: file for file in found}
-    passed_over = {path: file for path, file in files.items() if file.reason}
     known = {row.path: row for row in documents.of_folder(folder_id)}
-    for file in passed_over.values():
-        _pass_over(documents, folder_id, known.get(file.path), file)
-    readable = {path: file for path, file in files.items() if not file.reason}
-    documents.add_pending(
-        folder_id, [(f.path, f.size_bytes, f.mtime_ns) for p, f in readable.items() if p not in known]
-    )
+    documents.add_pending(folder_id, [(f.path, f.size_bytes, f.mtime_ns) for p, f in files.items() if p not in known])
+    rows = {row.path: row for row in documents.of_folder(folder_id)}
+    passed_over = {path: file for path, file in files.items() if file.reason}
+    for path, file in passed_over.items():
+        _pass_over(documents, rows[path], file)
 
     hidden_below = tuple(f"{path}/" for path in passed_over)
     vanished = [row for path, row in known.items() if path not in files and not path.startswith(hidden_below)]
-    new = [row for row in documents.of_folder(folder_id) if row.path in readable and row.path not in known]
+    readable = {path: file for path, file in files.items() if not file.reason}
+    new = [rows[path] for path in readable if path not in known]
     moved = _move_renamed(documents, vanished, new, readable, cancel)
     removed = [row.id for row in vanished if row.id not in moved]
     documents.remove(removed)
@@ -72,27 +71,28 @@ def _move_renamed(
     cancel: CancelToken,
 ) -> set[int]:
     """Give each new file with the bytes of a vanished one that one's document; returns the ids that moved."""
-    by_sha256 = {row.sha256: row for row in vanished if row.sha256}
+    by_sha256: dict[str, list[DocumentRow]] = {}
+    for row in vanished:
+        if row.sha256:
+            by_sha256.setdefault(row.sha256, []).append(row)
     sizes = {row.size_bytes for row in vanished}
     moved: set[int] = set()
     for row in new:
         if row.size_bytes not in sizes:
             continue
         try:
-            old = by_sha256.pop(sha256_of(files[row.path].absolute, cancel), None)
+            same = by_sha256.get(sha256_of(files[row.path].absolute, cancel))
         except Unreadable:
             continue  # it is read, and its error told, like any other new file
-        if old:
+        if same:
+            old = same.pop(0)
             documents.move(old.id, onto=row.id)
             moved.add(old.id)
     return moved
 
 
-def _pass_over(documents: DocumentStore, folder_id: int, row: DocumentRow | None, file: Found) -> None:
+def _pass_over(documents: DocumentStore, row: DocumentRow, file: Found) -> None:
     """Note a file that cannot be opened as one, with the reason."""
-    if row is None:
-        documents.add_pending(folder_id, [(file.path, file.size_bytes, file.mtime_ns)])
-        row = next(document for document in documents.of_folder(folder_id) if document.path == file.path)
     if (row.state, row.reason) != ("skipped", file.reason):
         documents.reject(
             row.id,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Pipeline:
         started = time.monotonic()
         progress = Progress(self._collection.name, str(folder), report)
         progress.enter("walking")
-        found = list(walk(folder, hidden=hidden))
+        found = list(_until_cancelled(walk(folder, hidden=hidden), cancel))
         row = self._collection.documents.add_folder(folder, hidden=hidden)
         changes = settle_changes(
             self._collection.documents, row.id, found, is_current=self._reader.is_current, cancel=cancel
@@ -116,16 +116,24 @@ class Pipeline:
 
         def more_may_come() -> bool:
             counter.look()
-            for reading in readings:
-                if reading.done():
-                    reading.result()  # a reading that failed ends the whole with its error
-            return not all(reading.done() for reading in readings)
+            ended = [reading for reading in readings if reading.done()]
+            for reading in ended:
+                reading.result()  # a reading that failed ends the whole with its error
+            if len(ended) == len(readings):
+                progress.enter("embedding")
+            return len(ended) < len(readings)
 
         embedded = embed_missing(
             self._collection.vectors, self._embedder, more_may_come=more_may_come, report=counter.add, cancel=stop
         )
         counter.look(at_once=True)
         return embedded
+
+
+def _until_cancelled(found: Iterable[Found], cancel: CancelToken) -> Iterator[Found]:
+    for file in found:
+        cancel.check()
+        yield file
 
 
 class _Counter:

@@ -34,9 +34,11 @@ class Progress:
         self._bytes_done = self._bytes_total = 0
 
     def enter(self, phase: Phase) -> None:
+        """Nothing happens when it is in that phase already."""
         with self._lock:
-            self._phase = phase
-            self._tell(at_once=True)
+            if phase != self._phase:
+                self._phase = phase
+                self._tell(at_once=True)
 
     def plan(self, files: int, size_bytes: int) -> None:
         with self._lock:

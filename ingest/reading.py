@@ -43,8 +43,8 @@ class FileReader:
         self._chunker = chunker
         self._chunking = f"{CHUNKING} {chunking}"
         self._current_recipes = {self._recipe(format) for format in FORMATS.values()} | {self._recipe(None)}
-        self._locks: dict[str, threading.Lock] = {}
-        self._locks_lock = threading.Lock()
+        self._being_built: set[str] = set()
+        self._built = threading.Condition()
 
     def is_current(self, recipe: str | None) -> bool:
         """Would a file read by `recipe` be read the same way today?"""
@@ -66,6 +66,9 @@ class FileReader:
             _require_unchanged(file)
         except ParserUnavailable:
             raise
+        except _StillWritten as exc:
+            # Without a sha256, so that it is read again even when the bytes turn out to be the final ones.
+            return self._reject(row, file, None, None, exc)
         except IngestError as exc:
             return self._reject(row, file, sha256, recipe, exc)
         return self._publish(row, file, sha256, recipe, content_id)
@@ -169,22 +172,29 @@ class FileReader:
     @contextmanager
     def _one_builder(self, key: str) -> Iterator[None]:
         """Identical files that are read at the same time: the second waits and finds the content ready."""
-        with self._locks_lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
+        with self._built:
+            self._built.wait_for(lambda: key not in self._being_built)
+            self._being_built.add(key)
+        try:
             yield
-        with self._locks_lock:
-            self._locks.pop(key, None)
+        finally:
+            with self._built:
+                self._being_built.remove(key)
+                self._built.notify_all()
+
+
+class _StillWritten(Unreadable):
+    """The file changed while it was read: what was read may be half of it."""
 
 
 def _require_unchanged(file: Found) -> None:
-    """Raises `Unreadable` when the file was written to while it was read: what was read may be half of it."""
+    """Raises `_StillWritten`."""
     try:
         now = file.absolute.stat()
     except OSError as exc:
-        raise Unreadable(f"the file went away while it was read ({exc.strerror})") from exc
+        raise _StillWritten(f"the file went away while it was read ({exc.strerror})") from exc
     if (now.st_size, now.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-        raise Unreadable("the file was being written while it was read; it is read again at the next look")
+        raise _StillWritten("the file was being written while it was read; it is read again at the next look")
 
 
 def _page_record(page: Page) -> PageRecord:

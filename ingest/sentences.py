@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
-# A sentence may end after these, once closing quotes and brackets are taken along.
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？।؟]+[\"'”’»）」』]*")
+# A sentence may end after these, once closing quotes and brackets are taken along. Possessive, and never from within a
+# run: a hostile file may hold a hundred thousand dots.
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？।؟]++[\"'”’»）」』]*+")
 # Two line ends, or a line end before a bullet, a number with a dot, or a row of a table.
 _HARD_BREAK = re.compile(
-    r"\n\s*\n|\n(?=\s*(?:[-*•●▪◦–·‣]\s|\(?\d{1,3}[.)]\s|\(?[a-z][.)]\s|[^\n]*\s\|\s))|(?<=\|)\n|\n(?=\|)"
+    r"\n\s*\n|\n(?=\s*+(?:[-*•●▪◦–·‣]\s|\(?\d{1,3}[.)]\s|\(?[a-z][.)]\s|\||[^\n]*\s\|\s))|(?<=\|)\n"
 )
 _ABBREVIATIONS = frozenset(
     re.findall(
         r"\S+",
         """mr mrs ms dr prof sr jr st vs etc e.g i.e cf fig figs no nos vol pp approx dept inc ltd co corp est ca art
-        sec ch jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k a.m p.m bzw z.b d.h usw nr abs p.ej sig
+        sec ch p jan feb mar apr jun jul aug sep sept oct nov dec u.s u.k a.m p.m bzw z.b d.h usw nr abs p.ej sig
         op al""",
     )
 )
@@ -44,12 +45,12 @@ def _within_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _is_end(text: str, first: int, match: re.Match[str]) -> bool:
-    """A full stop after an abbreviation or an initial, or before a small letter, ends nothing."""
-    if "." not in match.group() or match.group().startswith(("!", "?")):
-        return True
+    """A mark before a small letter ends nothing, nor does a full stop after an abbreviation or an initial."""
     following = text[match.end() : match.end() + 3].lstrip()
     if following[:1].islower():
         return False
+    if not match.group().startswith("."):
+        return True
     word = _LAST_WORD.search(text[max(first, match.start() - 20) : match.end()])
     if word is None:
         return True

@@ -15,6 +15,11 @@ from models.cancellation import CancelToken
 BLOCK_BYTES = 1 << 20
 
 
+def plain_path(given: Path) -> Path:
+    """The one spelling of a folder: absolute, without `~` and `..`; links stay as they are named."""
+    return Path(os.path.abspath(given.expanduser()))
+
+
 @dataclass(frozen=True)
 class Found:
     """A file, or something that cannot be read as one, and then with a `reason`. `path` is relative, with "/"."""
@@ -32,7 +37,7 @@ def walk(folder: Path, hidden: bool = False) -> Iterator[Found]:
     Links are followed when they lead to a file inside the folder; links to folders never (they could loop).
     Raises FolderMissing when `folder` is not a folder that can be listed.
     """
-    root = folder.expanduser().absolute()
+    root = plain_path(folder)
     if not root.is_dir():
         raise FolderMissing(f"{folder} is not a folder. Check the spelling, or whether its disk is there.")
     try:

@@ -15,7 +15,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from indexes.database import Database
 from indexes.errors import StorageError
@@ -38,14 +38,14 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes requests one after the other; `cancel` ends the present one and forgets those that wait."""
+    """Takes requests one after the other; each can be cancelled by its id, before it begins or in the middle."""
 
     def __init__(self, setup: WorkerSetup, output: IO[str]) -> None:
         self._setup = setup
         self._output = output
         self._output_lock = threading.Lock()
-        self._requests: queue.SimpleQueue[MirrorRequest] = queue.SimpleQueue()
-        self._cancel = CancelToken()
+        self._requests: queue.SimpleQueue[tuple[MirrorRequest, CancelToken]] = queue.SimpleQueue()
+        self._cancels: dict[int, CancelToken] = {}
         self._library = Library(Database(Path(setup.database)), Path(setup.index_cache))
         self._pool = ParserPool(setup.parsers, Limits())
         self._embedder: Embedder | None = None
@@ -55,31 +55,37 @@ class Worker:
         if "mirror" in message:
             fields = message["mirror"]
             assert isinstance(fields, dict)
-            self._requests.put(MirrorRequest(**fields))
-        elif "cancel" in message:
-            self._forget_waiting()
-            self._cancel.cancel()
+            request, cancel = MirrorRequest(**fields), CancelToken()
+            self._cancels[request.id] = cancel
+            self._requests.put((request, cancel))
+        elif "cancel" in message and (cancel_one := self._cancels.get(cast(int, message["cancel"]))):
+            cancel_one.cancel()
 
     def run(self) -> None:
         """Serve requests for ever; the process ends from outside."""
         while True:
-            request = self._requests.get()
-            self._cancel = CancelToken()
-            self._say(request, self._mirror(request))
+            request, cancel = self._requests.get()
+            event = self._mirror(request, cancel)
+            del self._cancels[request.id]
+            self._say(request, event)
 
     def close(self) -> None:
+        """Stop what is under way, then the parsers: that they ended is no fault of the files that they read."""
+        for cancel in list(self._cancels.values()):
+            cancel.cancel()
         self._pool.close()
 
-    def _mirror(self, request: MirrorRequest) -> IngestEvent:
+    def _mirror(self, request: MirrorRequest, cancel: CancelToken) -> IngestEvent:
         def failed(code: str, message: str) -> MirrorFailed:
             return MirrorFailed(request.collection, request.folder, code, message)
 
         try:
+            cancel.check()
             return self._pipeline(request.collection).mirror(
                 Path(request.folder),
                 hidden=request.hidden,
                 report=lambda event: self._say(request, event),
-                cancel=self._cancel,
+                cancel=cancel,
             )
         except Cancelled:
             return failed("cancelled", "Stopped on request; what was read so far stays, and the next run goes on.")
@@ -94,7 +100,9 @@ class Worker:
     def _pipeline(self, collection: str) -> Pipeline:
         if self._embedder is None:
             self._embedder = self._open_embedder()
-        return Pipeline(self._library.collection(collection), self._pool, self._embedder, readers=self._setup.parsers)
+        self._library.collection(collection)  # one that was removed meanwhile is not made again
+        found = self._library.ensure(collection, embedder=self._embedder.identity, dimension=self._embedder.dimension)
+        return Pipeline(found, self._pool, self._embedder, readers=self._setup.parsers)
 
     def _open_embedder(self) -> Embedder:
         entry, cache = load_catalog().entry(self._setup.embedder), Path(self._setup.weights_cache)
@@ -102,13 +110,6 @@ class Worker:
         embedder, reason = open_embedder(entry, ensure(entry, cache, fetch=False), devices)
         _log.info("embedder: %s", reason)
         return embedder
-
-    def _forget_waiting(self) -> None:
-        while not self._requests.empty():
-            request = self._requests.get()
-            self._say(
-                request, MirrorFailed(request.collection, request.folder, "cancelled", "Stopped before it began.")
-            )
 
     def _say(self, request: MirrorRequest, event: IngestEvent) -> None:
         line = json.dumps({"request": request.id, **to_json(event)})

@@ -27,7 +27,8 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Devices:
-    """`cores` and `memory_bytes` are what this process may use, which in a container is less than the machine has."""
+    """`cores` and `memory_bytes` are what this process may use, which in a container is less than the machine has;
+    a platform that does not tell its memory has 0."""
 
     cores: int
     memory_bytes: int
@@ -83,6 +84,8 @@ def _usable_cores(cgroup: Path) -> int:
 
 
 def _usable_memory_bytes(cgroup: Path) -> int:
+    if not hasattr(os, "sysconf"):
+        return 0
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _read(cgroup / "memory.max")
     return min(total, int(limit)) if limit.isdigit() else total

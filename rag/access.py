@@ -40,6 +40,12 @@ def require_write(identity: Identity, collection: str) -> None:
         raise Forbidden(f"{identity.name} may not change the collection {collection!r}.")
 
 
+def require_model(identity: Identity) -> None:
+    """Raises `Forbidden` unless the identity may use the bare language model."""
+    if not _is_local(identity):
+        raise Forbidden(f"{identity.name} may not use the language model.")
+
+
 def require_own(identity: Identity, user_id: int, what: str) -> None:
     """Raises `Forbidden` unless `what` belongs to the identity."""
     if identity.user_id != user_id:

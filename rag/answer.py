@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from indexes.collection import Collection
+from indexes.records import StoredChunk
 from models.cancellation import CancelToken
 from models.interfaces import ChatMessage, ChatModel, Embedder, Usage
 from rag.citations import CitationList
@@ -108,7 +109,7 @@ class Answerer:
         answer = Answer(
             question=text,
             text=draft.text.strip(),
-            mode=mode,
+            mode=draft.mode,
             refused=draft.refused,
             confidence=round(draft.confidence, 4),
             citations=draft.citations.citations,
@@ -146,6 +147,10 @@ class Answerer:
         """The model's own sentences, each only if a passage supports it; quotes when none does."""
         clock = time.perf_counter()
         prompt = build_prompt(draft.question, retrieval.found, history, model)
+        if not prompt.used:
+            draft.notes.append(f"The question is too long for {model.name}; these are the passages' own words.")
+            yield from _quote(draft, ranked)
+            return
         yield Stage("generate", f"{model.name} reads {len(prompt.used)} passages")
         left_out = 0
         for sentence in whole_sentences(self._pieces(draft, prompt.messages, model, cancel)):
@@ -164,6 +169,7 @@ class Answerer:
             draft.notes.append(f"Sentences of the model left out because no passage supports them: {left_out}.")
         if not draft.citations.placed:
             draft.notes.append("The model wrote nothing that the passages support; these are the passages' own words.")
+            draft.mode, draft.model = "quote", "quote"
             yield from _quote(draft, ranked)
 
     def _pieces(
@@ -183,8 +189,12 @@ def signals_of(retrieval: Retrieval, ranked: Sequence[Sentence], weights: TermWe
     return Signals(
         passage_cosine=max((hit.cosine for hit in retrieval.found), default=0.0),
         sentence_cosine=max((sentence.cosine for sentence in ranked), default=0.0),
-        coverage=weights.coverage(" ".join(hit.chunk.text for hit in retrieval.found[:3])),
+        coverage=max((weights.coverage(_with_headings(hit.chunk)) for hit in retrieval.found[:3]), default=0.0),
     )
+
+
+def _with_headings(chunk: StoredChunk) -> str:
+    return f"{chunk.title} {chunk.heading} {chunk.text}"
 
 
 def _quote(draft: _Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:

@@ -10,26 +10,29 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.collection import Collection
+from indexes.errors import StorageError
 from indexes.errors import UnknownCollection as NoSuchCollection
 from indexes.library import Library
 from indexes.records import DocumentRow
 from ingest.errors import IngestError
 from ingest.events import IngestEvent, MirrorDone, MirrorFailed
 from ingest.parser_pool import ParserPool
-from ingest.process import IngestProcess
+from ingest.process import IngestProcess, Mirroring
+from ingest.walk import plain_path
 from models.cancellation import Cancelled, CancelToken
-from models.errors import EngineError
-from models.interfaces import ChatDelta, ChatMessage
-from rag.access import Identity, readable_collections, require_read, require_write
+from models.errors import EngineError, ModelError
+from models.interfaces import ChatDelta, ChatMessage, Embedder
+from rag.access import Identity, readable_collections, require_model, require_read, require_write
 from rag.answer import Answered, Answerer
 from rag.choices import Choices
 from rag.citations import rectangles
 from rag.conversations import ConversationInfo, ConversationStore
-from rag.errors import BadInput, NotFound, UnknownCollection, UnknownModel
+from rag.errors import BadInput, Busy, NotFound, RagError, UnknownCollection, UnknownModel
 from rag.events import Answer, Citation, Done, Event, Failed, Mode, Passage
 from rag.loaded_models import LoadedModels
 from rag.question import understand
@@ -39,6 +42,7 @@ from rag.status import CollectionStatus, collection_status
 _log = logging.getLogger(__name__)
 DEFAULT_COLLECTION = "default"
 LECTERN_MODEL = "lectern"
+_STOP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Appliance:
         self._choices = choices
         self._conversations = ConversationStore(library.database)
         self._started = int(time.time())
+        self._warm_up_problem: str | None = None
 
     # Asking
 
@@ -117,7 +122,7 @@ class Appliance:
         self,
         messages: Sequence[ChatMessage],
         *,
-        identity: Identity,  # noqa: ARG002  # every call names who asks; the bare model holds nobody's documents
+        identity: Identity,
         model: str,
         max_tokens: int,
         temperature: float,
@@ -125,6 +130,7 @@ class Appliance:
         cancel: CancelToken,
     ) -> Iterator[ChatDelta]:
         """The bare language model, without documents. Raises UnknownModel, `models.errors.EngineError`."""
+        require_model(identity)
         self._require_model(model)
         return self._models.chat_model().stream(
             messages, max_tokens=max_tokens, temperature=temperature, stop=stop, cancel=cancel
@@ -141,10 +147,13 @@ class Appliance:
     ) -> tuple[list[Passage], dict[str, float]]:
         """The best `k` passages, and the milliseconds of each step."""
         require_read(identity, collection)
-        if not query.strip() or k < 1:
-            raise BadInput("The query is empty, or k is below 1.")
+        if not query.strip():
+            raise BadInput("The query is empty. Write what to look for.")
+        if k < 1:
+            raise BadInput(f"k = {k} makes no sense: ask for at least one passage.")
         question = understand(query, [message.content for message in history if message.role == "user"])
-        retrieval = Retriever(self._models.embedder()).retrieve(self._collection(collection), question, k)
+        searched, embedder = self._searchable(collection)
+        retrieval = Retriever(embedder).retrieve(searched, question, k)
         return [hit.passage for hit in retrieval.found], retrieval.timings_ms
 
     # Citations and conversations
@@ -158,12 +167,13 @@ class Appliance:
         if page is None:
             raise NotFound("The text of this page is no longer kept.")
         row = collection.documents.get(stored.document_id)
+        path = collection.documents.absolute_path(stored.document_id)
         return Source(
             citation=stored.citation,
             page_text=page.text,
             spans=((stored.start, stored.end),),
             rectangles=rectangles(page, stored.start, stored.end),
-            has_image=bool(page.lines) and _is_as_cited(row, stored.content_id),
+            has_image=bool(page.lines) and _is_as_cited(row, stored.content_id) and _is_on_disk(row, path),
             heading=stored.heading,
             banner=_banner(row, stored.content_id),
         )
@@ -173,8 +183,8 @@ class Appliance:
         stored = self._conversations.citation(identity, citation_id)
         require_read(identity, stored.collection)
         documents = self._collection(stored.collection).documents
-        path = documents.absolute_path(stored.document_id)
-        if path is None or not _is_as_cited(documents.get(stored.document_id), stored.content_id):
+        row, path = documents.get(stored.document_id), documents.absolute_path(stored.document_id)
+        if path is None or not _is_as_cited(row, stored.content_id) or not _is_on_disk(row, path):
             raise NotFound("The file has changed or gone since this answer, so its page cannot be shown.")
         try:
             return self._previews.render_page(path, stored.citation.page or 1, width_px)
@@ -207,6 +217,10 @@ class Appliance:
         require_read(identity, name)
         return self._collection(name)
 
+    def embedder(self) -> Embedder:
+        """The embedder in use, for measurements."""
+        return self._models.embedder()
+
     def add_folder(
         self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION, hidden: bool = False
     ) -> None:
@@ -222,32 +236,38 @@ class Appliance:
         hidden: bool = False,
         cancel: CancelToken,
     ) -> Iterator[IngestEvent]:
-        """Mirror the folder and yield what happens; the last event is MirrorDone or MirrorFailed."""
+        """Mirror the folder and yield what happens; the last event is MirrorDone or MirrorFailed. Leaving off early
+        stops it."""
         events: queue.SimpleQueue[IngestEvent] = queue.SimpleQueue()
-        self._start_mirror(folder, identity, collection, hidden, events.put)
-        return self._events_until_done(events, cancel)
+        mirroring = self._start_mirror(folder, identity, collection, hidden, events.put)
+        return self._events_until_done(mirroring, events, cancel)
 
     def cancel_ingest(self, *, identity: Identity) -> None:
         """Stop whatever is being mirrored; what was read stays."""
         require_write(identity, DEFAULT_COLLECTION)
-        self._ingest.cancel()
+        for mirroring in self._ingest.under_way():
+            self._ingest.cancel(mirroring)
 
     def forget_folder(self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> None:
-        """Take a folder's documents out of the collection; the files themselves are not touched."""
+        """Take a folder's documents out of the collection; the files themselves are not touched. Raises NotFound, and
+        Busy when a mirror of it that is under way does not stop."""
         require_write(identity, collection)
         documents = self._collection(collection).documents
-        path = str(folder.expanduser().absolute())
+        path = str(plain_path(folder))
         row = next((row for row in documents.folders() if row.path == path), None)
         if row is None:
             known = ", ".join(row.path for row in documents.folders()) or "none"
             raise NotFound(f"{path} is not a folder of the collection {collection!r}; its folders: {known}.")
-        self._ingest.cancel()
+        self._stop_mirrors(collection, Path(path))
         documents.forget_folder(row.id)
 
     def remove_collection(self, name: str, *, identity: Identity) -> None:
+        """Take the collection with all its documents away; the files themselves are not touched. Raises
+        UnknownCollection, and Busy when a mirror into it that is under way does not stop."""
         require_write(identity, name)
-        self._collection(name)
-        self._ingest.cancel()
+        if name not in self._library.names():
+            raise UnknownCollection(f"There is no collection {name!r}; `python app.py collection list` names them.")
+        self._stop_mirrors(name)
         self._library.remove(name)
 
     # The appliance itself
@@ -259,7 +279,8 @@ class Appliance:
         ]
 
     def readiness(self) -> Readiness:
-        return Readiness(live=True, ready=self._models.embedder_ready, detail=self._models.state)
+        detail = self._warm_up_problem or self._models.state
+        return Readiness(live=True, ready=self._models.embedder_ready, detail=detail)
 
     def describe(self) -> list[str]:
         """The choices made and why, a sentence each."""
@@ -270,11 +291,12 @@ class Appliance:
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
-        """End the ingest process, the parsers and the language model; save the index caches."""
-        self._ingest.close()
-        self._previews.close()
-        self._models.close()
-        self._library.close()
+        """End the ingest process, the parsers and the language model; save the index caches. What runs is stopped."""
+        with ExitStack() as ending:  # each is ended, whatever becomes of the others
+            ending.callback(self._close_library)
+            ending.callback(self._models.close)
+            ending.callback(self._previews.close)
+            ending.callback(self._ingest.close)
 
     def _answer(
         self,
@@ -287,7 +309,7 @@ class Appliance:
         cancel: CancelToken,
     ) -> Iterator[Event]:
         try:
-            embedder = self._models.embedder()
+            collection, embedder = self._searchable(collection.name)
             model = self._models.chat_model() if mode == "generate" else None
             answerer = Answerer(Retriever(embedder), embedder)
             for event in answerer.answer(question, collection, mode=mode, model=model, history=history, cancel=cancel):
@@ -302,6 +324,11 @@ class Appliance:
         except EngineError as exc:
             _log.warning("the engine failed: %s", exc)
             yield Failed("engine_unavailable", f"{exc} Ask again in mode “quote”, which needs no language model.")
+        except RagError as exc:
+            yield Failed(exc.code, str(exc))
+        except (ModelError, StorageError) as exc:
+            _log.warning("the question could not be answered: %s", exc)
+            yield Failed("not_ready", str(exc))
 
     def _collection(self, name: str) -> Collection:
         """The collection; the default one is made when first asked for."""
@@ -313,34 +340,60 @@ class Appliance:
             raise UnknownCollection(str(exc)) from exc
 
     def _ensure(self, name: str) -> Collection:
+        """The collection, made if need be; what is there already is given without loading the embedder."""
         if name in self._library.names():
             return self._library.collection(name)
+        return self._made_by_this_embedder(name)[0]
+
+    def _searchable(self, name: str) -> tuple[Collection, Embedder]:
+        """The collection with the embedder of its vectors. Raises UnknownCollection, EmbedderMismatch, ModelError."""
+        self._collection(name)
+        return self._made_by_this_embedder(name)
+
+    def _made_by_this_embedder(self, name: str) -> tuple[Collection, Embedder]:
         embedder = self._models.embedder()
-        return self._library.ensure(name, embedder=embedder.identity, dimension=embedder.dimension)
+        return self._library.ensure(name, embedder=embedder.identity, dimension=embedder.dimension), embedder
 
     def _start_mirror(
         self, folder: Path, identity: Identity, collection: str, hidden: bool, listener: Callable[[IngestEvent], None]
-    ) -> None:
+    ) -> Mirroring:
         require_write(identity, collection)
-        folder = folder.expanduser().absolute()
+        folder = plain_path(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder} is not a folder. Check the spelling, or whether its disk is there.")
-        dense = self._ensure(collection).dense
+        mirrored, _ = self._made_by_this_embedder(collection)
 
         def heard(event: IngestEvent) -> None:
             if isinstance(event, MirrorDone | MirrorFailed):
-                dense.save()
+                _save(mirrored)
             listener(event)
 
-        self._ingest.mirror(collection, folder, hidden=hidden, listener=heard)
+        return self._ingest.mirror(collection, folder, hidden=hidden, listener=heard)
 
-    def _events_until_done(self, events: queue.SimpleQueue[IngestEvent], cancel: CancelToken) -> Iterator[IngestEvent]:
-        with cancel.closing(self._ingest.cancel):
-            while True:
-                event = events.get()
-                yield event
-                if isinstance(event, MirrorDone | MirrorFailed):
-                    return
+    def _events_until_done(
+        self, mirroring: Mirroring, events: queue.SimpleQueue[IngestEvent], cancel: CancelToken
+    ) -> Iterator[IngestEvent]:
+        def stop() -> None:
+            self._ingest.cancel(mirroring)
+
+        try:
+            with cancel.closing(stop):
+                while True:
+                    event = events.get()
+                    yield event
+                    if isinstance(event, MirrorDone | MirrorFailed):
+                        return
+        finally:
+            stop()
+
+    def _stop_mirrors(self, collection: str, folder: Path | None = None) -> None:
+        """Stop those under way, and wait until nothing writes for them any more."""
+        under_way = self._ingest.under_way(collection, folder)
+        for mirroring in under_way:
+            self._ingest.cancel(mirroring)
+        for mirroring in under_way:
+            if not mirroring.done.wait(_STOP_S):
+                raise Busy(f"{mirroring.request.folder} is being mirrored and does not stop. Try again in a minute.")
 
     def _require_model(self, model: str | None) -> None:
         known = [served.id for served in self.models()]
@@ -348,10 +401,20 @@ class Appliance:
             raise UnknownModel(f"There is no model {model!r} here; there are: {', '.join(known)}.")
 
     def _warm_up(self) -> None:
-        self._models.embedder()
-        for name in self._library.names():
-            self._library.collection(name).dense.refresh()
-        self._models.start_chat_model()
+        try:
+            self._models.embedder()
+            for name in self._library.names():
+                self._library.collection(name).dense.refresh()
+            self._models.start_chat_model()
+        except (ModelError, StorageError) as exc:  # the edge of this thread: who asks meets it again
+            _log.warning("not warmed up: %s", exc)
+            self._warm_up_problem = str(exc)
+
+    def _close_library(self) -> None:
+        try:
+            self._library.close()
+        except StorageError as exc:  # the caches are made anew at the next start
+            _log.warning("%s", exc)
 
 
 def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:
@@ -360,6 +423,23 @@ def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:
         for turn in turns
         for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.text))
     ]
+
+
+def _save(collection: Collection) -> None:
+    """A cache that cannot be written costs time at the next start, and nothing else."""
+    try:
+        collection.dense.save()
+    except StorageError as exc:
+        _log.warning("%s", exc)
+
+
+def _is_on_disk(row: DocumentRow | None, path: Path | None) -> bool:
+    """Is the file still as it was when it was last looked at?"""
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return False
+    return bool(row and status and (row.size_bytes, row.mtime_ns) == (status.st_size, status.st_mtime_ns))
 
 
 def _is_as_cited(row: DocumentRow | None, content_id: int) -> bool:

@@ -36,6 +36,8 @@ class CommandFailed(RagError):
 
 def run_command(appliance: Appliance, name: str, arguments: Message, cancel: CancelToken) -> Iterator[Message]:
     """Run one of `COMMANDS`. Raises RagError and the error trees of the packages below."""
+    if name not in COMMANDS:
+        raise BadInput(f"There is no command {name!r}: the process that asked is of another version of Lectern.")
     yield from COMMANDS[name](appliance, arguments, cancel)
 
 
@@ -75,7 +77,7 @@ def _search(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Itera
         arguments["query"],
         identity=LOCAL_USER,
         collection=arguments.get("collection") or DEFAULT_COLLECTION,
-        k=int(arguments.get("k") or 10),
+        k=int(arguments.get("k", 10)),
     )
     result = {"query": arguments["query"], "passages": [asdict(p) for p in passages], "timings_ms": timings_ms}
     yield {"result": result}
@@ -128,23 +130,25 @@ def _collection_forget(appliance: Appliance, arguments: Arguments, _: CancelToke
 
 def _eval(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> Iterator[Message]:
     started = time.monotonic()
-    k = int(arguments.get("k") or 10)
-    if k < 1:
-        raise BadInput(f"-k {k} makes no sense: ask for at least one passage.")
+    k, limit, run_file = int(arguments.get("k", 10)), arguments.get("limit"), arguments.get("run_file")
+    if k < 1 or (limit is not None and limit < 1):
+        raise BadInput(f"-k {k} --limit {limit}: ask for at least one passage, and for at least one question.")
+    if run_file and not Path(run_file).parent.is_dir():
+        raise BadInput(f"The run file {run_file} cannot be written: make its folder first.")
     question_set = load_set(Path(arguments["set"]))
     collection = arguments.get("collection")
     if not collection:
         collection = collection_of(question_set)
         yield from _mirror(appliance, question_set.documents, collection, True, cancel)
     ingested = time.monotonic()
-    questions = question_set.questions[: arguments.get("limit") or None]
+    questions = question_set.questions[:limit]
     outcomes: list[Outcome] = []
     for question in questions:
         cancel.check()
         outcomes.append(_outcome(appliance, question, collection, k, arguments, cancel))
         if len(outcomes) % _PROGRESS_EVERY == 0:
             yield {"progress": {"event": "Evaluated", "done": len(outcomes), "total": len(questions)}}
-    if run_file := arguments.get("run_file"):
+    if run_file:
         lines = "".join(json.dumps(_run_line(outcome)) + "\n" for outcome in outcomes)
         Path(run_file).write_text(lines, encoding="utf-8")
     yield {

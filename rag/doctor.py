@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import shutil
@@ -20,11 +19,13 @@ from ingest.parser_pool import ParserPool
 from models.catalog import load_catalog
 from models.devices import detect
 from models.download import verify
+from rag.errors import OwnerBusy
 from rag.ownership import Ownership, own_or_call
 from rag.settings import Settings
 
 Finding = dict[str, str]
 _LEAST_FREE_GIB = 2
+_OWNER_WAIT_S = 5.0
 _PACKAGES = ("onnxruntime", "faiss", "xllamacpp", "pypdfium2", "unstructured", "gradio")
 
 
@@ -95,14 +96,19 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 
 def _owner(settings: Settings) -> Iterator[Finding]:
-    owner = own_or_call(settings.home)
+    try:
+        owner = own_or_call(settings.home, _OWNER_WAIT_S)
+    except OwnerBusy as exc:
+        yield _finding("owner", "error", str(exc), "end that process")
+        return
+    except OSError:
+        return  # the data folder's own finding says it
     if isinstance(owner, Ownership):
         with owner:
             yield from _database(settings)
         return
     owner.close()
-    door = json.loads((settings.home / "owner.json").read_text(encoding="utf-8"))
-    yield _finding("owner", "ok", f"process {door['pid']} owns the data folder; commands are handed to it")
+    yield _finding("owner", "ok", f"process {owner.pid} owns the data folder; commands are handed to it")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -115,21 +121,25 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except StorageError as exc:
         yield _finding("database", "error", str(exc))
         return
-    with database.read() as connection:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    database.close()
+    try:
+        with database.read() as connection:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except StorageError as exc:
+        said = str(exc)
+    finally:
+        database.close()
     if said == "ok":
         yield _finding("database", "ok", f"{file}, {file.stat().st_size / 2**20:.1f} MiB, whole")
     else:
-        yield _finding(
-            "database", "error", f"{file} is damaged: {said}", "remove it and ingest anew"
-        )
+        yield _finding("database", "error", f"{file} is damaged: {said}", "remove it and ingest anew")
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        taken = probe.connect_ex((settings.host, settings.port)) == 0
+    try:
+        socket.create_connection((settings.host, settings.port), timeout=1).close()
+        taken = True
+    except OSError:
+        taken = False
     if taken:
         yield _finding("port", "warning", f"{settings.port} on {settings.host} is in use", "choose another: --port")
     else:
@@ -146,9 +156,7 @@ def _sandbox() -> Iterator[Finding]:
     finally:
         pool.close()
     if report.weaknesses:
-        yield _finding(
-            "sandbox", "warning", " ".join(report.weaknesses), "allow user namespaces"
-        )
+        yield _finding("sandbox", "warning", " ".join(report.weaknesses), "allow user namespaces")
     else:
         yield _finding("sandbox", "ok", f"parsers are limited, and kept from the network by {report.network}")
 
@@ -157,6 +165,4 @@ def _office() -> Iterator[Finding]:
     if shutil.which("soffice") or shutil.which("libreoffice"):
         yield _finding("LibreOffice", "ok", "found: .doc and .ppt are read through it")
     else:
-        yield _finding(
-            "LibreOffice", "warning", "not found: .doc and .ppt are not read", "install LibreOffice"
-        )
+        yield _finding("LibreOffice", "warning", "not found: .doc and .ppt are not read", "install LibreOffice")

@@ -5,7 +5,9 @@ RagError                what can go wrong between a question and its answer; eac
 ├── Forbidden           the asker may not see it
 ├── UnknownCollection   no collection of that name, or none that the asker may see
 ├── UnknownModel        no model of that name answers here
-└── OwnerBusy           another process owns the data folder and cannot be asked
+├── Busy                work under way would not stop in time; the message says which
+├── OwnerBusy           another process owns the data folder and cannot be asked
+└── OwnerGone           the process that ran the command ended before the command did
 """
 
 from __future__ import annotations
@@ -37,5 +39,13 @@ class UnknownModel(NotFound):
     code = "model_not_found"
 
 
+class Busy(RagError):
+    code = "busy"
+
+
 class OwnerBusy(RagError):
     code = "owner_busy"
+
+
+class OwnerGone(RagError):
+    code = "owner_gone"

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.walk import plain_path
 from models.interfaces import ChatMessage
 from rag.errors import BadInput
 from rag.events import Answer, Passage
@@ -74,10 +75,12 @@ def load_set(folder: Path) -> QuestionSet:
     questions_file, settings_file = folder / "questions.jsonl", folder / "set.json"
     if not questions_file.is_file() or not (folder / "docs").is_dir():
         raise BadInput(f"{folder} is not a question set: it needs questions.jsonl and docs/.")
-    lines = questions_file.read_text(encoding="utf-8").split("\n")
+    try:
+        lines = questions_file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as exc:
+        raise BadInput(f"{questions_file} is not UTF-8: {exc}") from exc
     questions = tuple(_question(line, number, questions_file) for number, line in enumerate(lines, 1) if line.strip())
-    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.is_file() else {}
-    return QuestionSet(folder.absolute(), questions, int(settings.get("page_tolerance", 0)))
+    return QuestionSet(plain_path(folder), questions, _page_tolerance(settings_file))
 
 
 def score(outcomes: Sequence[Outcome], page_tolerance: int) -> dict[str, float]:
@@ -151,6 +154,15 @@ def _first_citation_right(outcome: Outcome, page_tolerance: int) -> bool:
 
 def _share(values: Sequence[bool]) -> float:
     return round(sum(values) / len(values), 4) if values else 0.0
+
+
+def _page_tolerance(file: Path) -> int:
+    if not file.is_file():
+        return 0
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8")).get("page_tolerance", 0))
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise BadInput(f'{file} is not a set\'s settings, such as {{"page_tolerance": 1}}: {exc}') from exc
 
 
 def _question(line: str, number: int, file: Path) -> SetQuestion:

@@ -17,6 +17,7 @@ from rag.retrieval import Found, Retrieval
 
 _MOST_SENTENCES = 60  # embedded per question: some 70 ms on two cores
 _SHORTEST_CHARACTERS = 12
+_MOST_HEADING_WORDS = 8
 _WORD_WEIGHT, _PASSAGE_WEIGHT = 0.5, 0.3
 
 
@@ -98,11 +99,18 @@ def _places(
                 continue
             for first, last in sentence_spans(page.text[span_start:span_end]):
                 start, end = span_start + first, span_start + last
-                asks = page.text[start:end].endswith("?")  # a question in a document answers none
-                if (page_id, start) not in seen and end - start >= _SHORTEST_CHARACTERS and not asks:
+                if (page_id, start) not in seen and _can_answer(page.text[start:end]):
                     seen.add((page_id, start))
                     places.append((hit, page, start, end))
     return places
+
+
+def _can_answer(text: str) -> bool:
+    """Not a question, nor a scrap, nor a heading: a few words without an end, which are no list item and no row."""
+    if len(text) < _SHORTEST_CHARACTERS or text.endswith("?"):
+        return False
+    ended = text[-1] in ".!:;…。！।)\"”»" or not text[0].isalnum() or " | " in text
+    return ended or len(text.split()) > _MOST_HEADING_WORDS
 
 
 def _stem(word: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from indexes.errors import StorageError
 from ingest.errors import IngestError
 from models.cancellation import Cancelled
@@ -17,6 +15,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, Cancelled):
         return "Stopped."
-    if isinstance(error, sqlite3.OperationalError | PermissionError):
-        return f"The data folder cannot be used: {error}. Check its disk space and permissions."
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename} cannot be used: {error.strerror}. Check that it is there, its permissions and its disk."
+        )
     return None

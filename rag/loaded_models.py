@@ -10,6 +10,7 @@ from models.chat import OpenAIChat
 from models.devices import Devices, choose_llama_threads
 from models.download import ensure
 from models.embedders import open_embedder
+from models.errors import EngineUnavailable
 from models.interfaces import ChatModel, Embedder
 from models.llama_cpp import LlamaServer
 
@@ -30,6 +31,7 @@ class LoadedModels:
         self._embedder: Embedder | None = None
         self._server: LlamaServer | None = None
         self._chat: OpenAIChat | None = None
+        self._closed = False
 
     @property
     def chat_model_name(self) -> str:
@@ -67,8 +69,9 @@ class LoadedModels:
         self._llama().start()
 
     def close(self) -> None:
-        """End the language model's process."""
+        """End the language model's process; it starts no more."""
         with self._lock:
+            self._closed = True
             if self._chat is not None:
                 self._chat.close()
             if self._server is not None:
@@ -76,6 +79,8 @@ class LoadedModels:
 
     def _llama(self) -> LlamaServer:
         with self._lock:
+            if self._closed:
+                raise EngineUnavailable("Lectern is ending, so no language model starts.")
             if self._server is None:
                 entry = self._language_model
                 folder = ensure(entry, self._cache, fetch=False)

@@ -21,13 +21,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any, cast
 
 from models.cancellation import CancelToken
-from rag.errors import OwnerBusy
+from rag.errors import OwnerBusy, OwnerGone
 
 _log = logging.getLogger(__name__)
 _LOCK, _DOOR = "owner.lock", "owner.json"
 _WAIT_S = 30.0
+_POLL_S = 0.05
+_LONGEST_REQUEST_BYTES = 1 << 24
 
 Message = dict[str, object]
 Handler = Callable[[str, Message, CancelToken], Iterator[Message]]
@@ -45,7 +48,7 @@ class Ownership:
         """Serve other processes from now on, each request in a thread of its own."""
         token = secrets.token_urlsafe(24)
         self._server = _Server(handler, token)
-        threading.Thread(target=self._server.serve_forever, name="owner-door", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="owner-door", daemon=True).start()
         door = {"pid": os.getpid(), "port": self._server.server_address[1], "token": token}
         partial = self._home / f"{_DOOR}.partial"
         partial.unlink(missing_ok=True)
@@ -53,11 +56,17 @@ class Ownership:
             json.dump(door, file)
         os.replace(partial, self._home / _DOOR)
 
-    def close(self) -> None:
+    def close_door(self) -> None:
+        """Serve nobody any more; who is still being served hears nothing further, and may become the owner."""
         if self._server is not None:
             (self._home / _DOOR).unlink(missing_ok=True)
             self._server.shutdown()
             self._server.server_close()
+            self._server.hang_up()
+            self._server = None
+
+    def close(self) -> None:
+        self.close_door()
         os.close(self.descriptor)
 
     def __enter__(self) -> Ownership:
@@ -69,6 +78,36 @@ class Ownership:
         self.close()
 
 
+class Owner:
+    """A line to the process `pid`, which owns the data folder: for one command."""
+
+    def __init__(self, pid: int, token: str, connection: socket.socket) -> None:
+        self.pid = pid
+        self._token = token
+        self._connection = connection
+
+    def run(self, command: str, arguments: Message) -> Iterator[Message]:
+        """The command's messages; leaving off early cancels it. Raises OwnerGone when the owner hangs up before the
+        last one."""
+        finished = False
+        try:
+            with self._connection, self._connection.makefile("rwb") as lines:
+                request = {"token": self._token, "command": command, "arguments": arguments}
+                lines.write(json.dumps(request).encode() + b"\n")
+                lines.flush()
+                for line in lines:
+                    message = json.loads(line)
+                    finished = "result" in message or "error" in message
+                    yield message
+        except (ConnectionError, json.JSONDecodeError) as exc:  # it was killed, maybe in the middle of a line
+            _log.info("the owner hung up: %r", exc)
+        if not finished:
+            raise OwnerGone("The Lectern process that ran this command has ended. Run the command again.")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 def try_own(home: Path) -> Ownership | None:
     """Become the owner of `home`; None when another process is."""
     home.mkdir(parents=True, exist_ok=True)
@@ -78,43 +117,33 @@ def try_own(home: Path) -> Ownership | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    # An owner that was killed left it behind; its port may be another program's by now.
+    (home / _DOOR).unlink(missing_ok=True)
     return Ownership(home, descriptor)
 
 
-def own_or_call(home: Path, wait_s: float = _WAIT_S) -> Ownership | socket.socket:
-    """Become the owner, or get a connection to the one there is. An owner that is just starting or ending is waited
-    for. Raises OwnerBusy when none of it succeeds within `wait_s` seconds."""
+def own_or_call(home: Path, wait_s: float = _WAIT_S) -> Ownership | Owner:
+    """Become the owner, or get a line to the one there is. An owner that is just starting or ending is waited for.
+    Raises OwnerBusy when none of it succeeds within `wait_s` seconds."""
     until = time.monotonic() + wait_s
     while True:
-        if ownership := try_own(home):
-            return ownership
-        if connection := _call(home):
-            return connection
+        if found := try_own(home) or _call(home):
+            return found
         if time.monotonic() > until:
             raise OwnerBusy(
                 f"Another Lectern process holds the data folder {home} and does not answer. "
                 "Wait for it to end, stop it, or use another LECTERN_HOME."
             )
-        time.sleep(0.1)
+        time.sleep(_POLL_S)
 
 
-def hand_over(connection: socket.socket, home: Path, command: str, arguments: Message) -> Iterator[Message]:
-    """Ask the owner to run a command; yields its messages."""
-    door = json.loads((home / _DOOR).read_text(encoding="utf-8"))
-    with connection, connection.makefile("rwb") as lines:
-        request = {"token": door["token"], "command": command, "arguments": arguments}
-        lines.write(json.dumps(request).encode() + b"\n")
-        lines.flush()
-        for line in lines:
-            yield json.loads(line)
-
-
-def _call(home: Path) -> socket.socket | None:
+def _call(home: Path) -> Owner | None:
     try:
         door = json.loads((home / _DOOR).read_text(encoding="utf-8"))
-        return socket.create_connection(("127.0.0.1", door["port"]), timeout=None)
+        connection = socket.create_connection(("127.0.0.1", door["port"]), timeout=None)
     except (OSError, ValueError):
         return None
+    return Owner(door["pid"], door["token"], connection)
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -124,31 +153,73 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, handler: Handler, token: str) -> None:
         self.run_command = handler
         self.token = token
+        self._lock = threading.Lock()
+        self._calls: set[_Request] = set()
+        self._hung_up = False
         super().__init__(("127.0.0.1", 0), _Request)
+
+    def begin(self, call: _Request) -> bool:
+        """Note that it is being served; false when nobody is any more."""
+        with self._lock:
+            if not self._hung_up:
+                self._calls.add(call)
+            return not self._hung_up
+
+    def end(self, call: _Request) -> None:
+        with self._lock:
+            self._calls.discard(call)
+
+    def hang_up(self) -> None:
+        with self._lock:
+            self._hung_up = True
+            calls = list(self._calls)
+        for call in calls:
+            call.hang_up()
 
 
 class _Request(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        try:
-            request = json.loads(self.rfile.readline())
-        except ValueError:
-            return
-        if not hmac.compare_digest(str(request.get("token", "")).encode(), self.server.token.encode()):
-            _log.warning("a request with a wrong token was refused")
+        request = self._authorised()
+        if request is None or not self.server.begin(self):
             return
         cancel = CancelToken()
-        threading.Thread(target=self._watch, args=(cancel,), name="owner-caller", daemon=True).start()
+        watcher = threading.Thread(target=self._watch, args=(cancel,), name="owner-caller", daemon=True)
+        watcher.start()
         try:
-            for message in self.server.run_command(request["command"], request["arguments"], cancel):
-                self.wfile.write(json.dumps(message).encode() + b"\n")
-                self.wfile.flush()
+            for message in self.server.run_command(str(request["command"]), request["arguments"], cancel):
+                self._send(message)
         except OSError:
             cancel.cancel()  # the caller has gone
+        finally:
+            self.server.end(self)
+            self.hang_up()  # what was written still arrives; the watcher wakes up
+            watcher.join()
+
+    def hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _authorised(self) -> dict[str, Any] | None:
+        try:
+            request = json.loads(self.rfile.readline(_LONGEST_REQUEST_BYTES))
+            token = str(request["token"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        if hmac.compare_digest(token.encode(), self.server.token.encode()):
+            return cast("dict[str, Any]", request)
+        _log.warning("a request with a wrong token was refused")
+        with contextlib.suppress(OSError):
+            self._send({"error": "Refused: the token is not this owner's. Run the command again."})
+        return None
+
+    def _send(self, message: Message) -> None:
+        self.wfile.write(json.dumps(message).encode() + b"\n")
+        self.wfile.flush()
 
     def _watch(self, cancel: CancelToken) -> None:
         """The caller says nothing more; when its end closes, the work is not wanted any longer."""
-        with contextlib.suppress(OSError, ValueError):  # closed here, after the last message
-            self.rfile.read(1)
+        with contextlib.suppress(OSError):
+            self.connection.recv(1)
         cancel.cancel()

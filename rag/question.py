@@ -17,7 +17,8 @@ _EMPTY_WORDS = frozenset(
         hers him his how i if in into is it its itself just let me more most my no nor not now of off on once only or
         other our ours out over own please same shall she should so some such tell than that the their theirs them then
         there these they this those through to too under until up us very was we were what when where which while who
-        whom whose why will with would you your yours give explain describe list s t re ve ll d m""",
+        whom whose why will with would you your yours done
+        make makes made get gets got much many give explain describe list s t re ve ll d m""",
     )
 )
 _POINTERS = frozenset(

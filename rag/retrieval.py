@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,23 +78,29 @@ class Retriever:
         candidates = max(self._fusion.candidates, k)
         near_ids, _ = collection.dense.search(query, candidates)
         clock.lap("dense")
-        lexical = dict(collection.lexical.search_chunks(question.terms, candidates))
-        names = dict(collection.lexical.search_documents(question.terms, candidates))
+        lexical = _shares(collection.lexical.search_chunks(question.terms, candidates))
+        names = _shares(collection.lexical.search_documents(question.terms, candidates))
         clock.lap("lexical")
         ids = np.array(sorted({*near_ids.tolist(), *lexical}), dtype=np.int64)
         cosines = dict(zip(ids.tolist(), collection.dense.similarities(query, ids).tolist(), strict=True))
         chunks = collection.chunks(ids.tolist())
-        found = [self._fuse(chunk, cosines[i], lexical, names) for i, chunk in chunks.items()]
+        found = [
+            self._fuse(chunk, cosines[i], lexical.get(i, 0.0), names.get(chunk.document_id, 0.0))
+            for i, chunk in chunks.items()
+        ]
         found.sort(key=lambda hit: (-hit.score, hit.chunk.chunk_id))
         clock.lap("fuse")
         return Retrieval(tuple(found[:k]), query, clock.laps_ms)
 
-    def _fuse(self, chunk: StoredChunk, cosine: float, lexical: dict[int, float], names: dict[int, float]) -> Found:
-        best_lexical, best_name = max(lexical.values(), default=1.0), max(names.values(), default=1.0)
-        by_words = lexical.get(chunk.chunk_id, 0.0) / best_lexical
-        by_name = names.get(chunk.document_id, 0.0) / best_name
-        score = cosine + self._fusion.words * by_words + self._fusion.names * by_name
-        return Found(chunk, score, cosine, by_words, by_name)
+    def _fuse(self, chunk: StoredChunk, cosine: float, lexical: float, name: float) -> Found:
+        score = cosine + self._fusion.words * lexical + self._fusion.names * name
+        return Found(chunk, score, cosine, lexical, name)
+
+
+def _shares(scores: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Each score as a share of the best one."""
+    best = max((score for _, score in scores), default=0.0) or 1.0
+    return {i: score / best for i, score in scores}
 
 
 class _Clock:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rag.errors import BadInput
@@ -39,6 +40,12 @@ class Settings(BaseSettings):
     parsers: int = Field(default=0, ge=0)
     """Files read at a time; 0 chooses."""
 
+    @field_validator("home", "cache")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        """The processes that Lectern starts have another current folder."""
+        return folder.expanduser().absolute()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -59,6 +66,8 @@ def load_settings(**given: object) -> Settings:
         raise BadInput(f"{', '.join(unknown)} means nothing here. The settings are: {', '.join(sorted(known))}.")
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
+    except tomllib.TOMLDecodeError as exc:
+        raise BadInput(f"lectern.toml is not TOML: {exc}.") from exc
     except ValidationError as exc:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in exc.errors())
         raise BadInput(f"Wrong settings, in lectern.toml or the environment: {problems}.") from exc

@@ -94,15 +94,15 @@ class Handlers:
     def _turns(
         self, turn: Turn, conversation: str, collection: str, mode: Mode | None, cancel: CancelToken
     ) -> Iterator[Turn]:
-        painted_s = 0.0
+        painted_s = -FRAME_S
         for event in self._events(turn.question, conversation, collection, mode, cancel):
             now_s = time.monotonic()
             turn = turn.after(event, now_s)
-            if not isinstance(event, Token) or now_s - painted_s >= FRAME_S:
+            if isinstance(event, Token):
+                if now_s - painted_s < FRAME_S:
+                    continue
                 painted_s = now_s
-                yield turn
-        # The last words may have come within one frame, without a closing event.
-        yield turn
+            yield turn
 
     def _events(
         self, question: str, conversation: str, collection: str, mode: Mode | None, cancel: CancelToken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import gradio as gr
@@ -24,8 +25,11 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 Updates = tuple[object, ...]
 
 
-async def mount_page(app: FastAPI, handlers: Handlers, host: str, port: int) -> None:
-    """Put the page at the root of `app`, below every other route; nothing of Gradio's that asks other machines."""
+async def mount_page(app: FastAPI, handlers: Handlers, host: str, port: int) -> asyncio.Event:
+    """Put the page at the root of `app`, below every other route; nothing of Gradio's that asks other machines.
+
+    Returns the event that ends the connections which open pages hold; to be set from the server's own loop.
+    """
     gr.mount_gradio_app(
         app,
         build_page(handlers),
@@ -42,6 +46,10 @@ async def mount_page(app: FastAPI, handlers: Handlers, host: str, port: int) -> 
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         head=HEAD,
     )
+    apps = (getattr(route, "app", None) for route in app.routes)
+    mounted = next(app for app in apps if isinstance(app, gr.routes.App))
+    end: asyncio.Event = mounted.stop_event
+    return end
 
 
 def build_page(handlers: Handlers) -> gr.Blocks:

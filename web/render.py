@@ -92,7 +92,7 @@ def _step(step: Step) -> str:
 def _verdict(turn: Turn) -> str:
     if turn.answer is None or not turn.answer.refused:
         return ""
-    return '<p class="lx-verdict">Your documents do not seem to answer this</p>'
+    return '<p class="lx-verdict">Not found in your documents</p>'
 
 
 def _text(turn: Turn) -> str:

@@ -70,10 +70,14 @@ def _time_left(activity: Activity) -> str:
 
 
 def _progress(activity: Activity) -> tuple[int, int]:
-    """Done and total of what is counted now: chunks when there are any, as files differ in size."""
-    if activity.chunks_total:
-        return min(activity.chunks_embedded, activity.chunks_total), activity.chunks_total
-    return min(activity.files_done, activity.files_total), activity.files_total
+    """Done and total by files or by chunks, whichever is further from the end: files differ in size, and while files
+    are still read, the chunks known so far are not all."""
+    counts = (
+        (activity.files_done, activity.files_total),
+        (activity.chunks_embedded, activity.chunks_total),
+    )
+    known = [(min(done, total), total) for done, total in counts if total]
+    return min(known, key=lambda count: count[0] / count[1], default=(0, 0))
 
 
 def _totals(status: CollectionStatus) -> str:

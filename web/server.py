@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,13 @@ from web.runs import Runs
 if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
+
     from rag.appliance import Appliance
 
 log = logging.getLogger(__name__)
 
-# Open pages hold a connection for as long as they are open, so a stop would otherwise wait for people to leave.
-GOODBYE_S = 2
+# How long a stop waits for requests under way, once each was told to end.
+GOODBYE_S = 3
 DESCRIPTION = "Questions answered from your documents, with the page that each sentence stands on."
 
 
@@ -51,7 +53,7 @@ def build_app(appliance: Appliance, *, host: str = "127.0.0.1", port: int = 7860
     # With an event loop running (in a thread, as the caller may have one already): Gradio otherwise makes loops of its
     # own and never closes them.
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(asyncio.run, mount_page(app, handlers, host, port)).result()
+        app.state.end_of_pages = aside.submit(asyncio.run, mount_page(app, handlers, host, port)).result()
     app.add_middleware(Door, names=[host])
     return app
 
@@ -69,6 +71,8 @@ def listen(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        # From here on clients wait for the server rather than being refused.
+        bound.listen()
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
@@ -98,11 +102,20 @@ class WebServer:
     def _build(self, appliance: Appliance) -> uvicorn.Server:
         import uvicorn
 
+        from web.graceful import GracefulServer
+
         app = build_app(appliance, host=self._host, port=self.port, runs=self._runs)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GOODBYE_S
         )
-        return uvicorn.Server(config)
+        return GracefulServer(config, self._say_goodbye(app))
+
+    def _say_goodbye(self, app: FastAPI) -> Callable[[], None]:
+        def say_goodbye() -> None:
+            self._runs.stop_all()
+            app.state.end_of_pages.set()
+
+        return say_goodbye
 
     @property
     def started(self) -> bool:
@@ -115,15 +128,8 @@ class WebServer:
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self._runs.stop_all()
             self._socket.close()
 
     def stop(self) -> None:
         """From any thread: take no new requests, cancel the answers under way, let `run` return."""
-        self._runs.stop_all()
         self._server.should_exit = True
-
-
-def serve(appliance: Appliance, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve until a signal comes."""
-    WebServer(appliance, host, port).run()

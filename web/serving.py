@@ -4,47 +4,52 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 from rag.access import LOCAL_USER
-from rag.building import build_appliance
+from rag.appliance import Appliance
 from rag.errors import BadInput, OwnerBusy
-from rag.ownership import Ownership, try_own
-from rag.session import run_explained
+from rag.ownership import Ownership, own_or_call
+from rag.session import open_appliance
 from rag.settings import Settings
+from web.errors import WebError
 from web.server import WebServer
 
 
 def serve(settings: Settings, docs: Path | None, *, as_json: bool) -> None:
-    """Serve until a signal comes. Raises BadInput, OwnerBusy, `web.errors.WebError`, `models.errors.WeightsMissing`."""
+    """Serve until a signal comes. Raises BadInput, also when the port cannot be had, and OwnerBusy."""
     started = time.monotonic()
     if docs is not None and not docs.expanduser().is_dir():
         raise BadInput(f"--docs {docs} is not a folder. Check the spelling, or make it first.")
-    owner = try_own(settings.home)
-    if owner is None:
+    owner = own_or_call(settings.home)  # one that is just ending is waited for
+    if not isinstance(owner, Ownership):
+        owner.close()
         raise OwnerBusy(
-            f"Another Lectern process owns {settings.home}: use its page, stop it, or choose another LECTERN_HOME."
+            f"Another Lectern process, {owner.pid}, owns {settings.home}: use its page, stop it, or choose another "
+            "LECTERN_HOME."
         )
     _log_to(settings.home / "logs" / "serve.log")
-    with owner:
-        _serve(settings, docs, owner, started, as_json)
-
-
-def _serve(settings: Settings, docs: Path | None, owner: Ownership, started: float, as_json: bool) -> None:
-    appliance = build_appliance(settings, owner)
+    # uvicorn raises the signal that ended it once more, and by default that one would end us before anything is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        server = WebServer(appliance, settings.host, settings.port)
-        owner.open_door(partial(run_explained, appliance))
-        appliance.warm_up()
-        if docs is not None:
-            appliance.add_folder(docs, identity=LOCAL_USER)
-        _announce(appliance.describe(), server.url, docs, time.monotonic() - started, as_json)
-        server.run()
-    finally:
-        appliance.close()
+        with open_appliance(settings, owner) as appliance:
+            _serve(appliance, settings, docs, started, as_json)
+    except WebError as exc:
+        raise BadInput(str(exc)) from exc
+    except KeyboardInterrupt:
+        return  # a signal is how serving ends
+
+
+def _serve(appliance: Appliance, settings: Settings, docs: Path | None, started: float, as_json: bool) -> None:
+    server = WebServer(appliance, settings.host, settings.port)
+    appliance.warm_up()
+    if docs is not None:
+        appliance.add_folder(docs, identity=LOCAL_USER)
+    _announce(appliance.describe(), server.url, docs, time.monotonic() - started, as_json)
+    server.run()
 
 
 def _announce(choices: list[str], url: str, docs: Path | None, seconds: float, as_json: bool) -> None:

@@ -71,6 +71,7 @@ def print_findings(findings: list[dict[str, str]], *, as_json: bool) -> int:
     """The doctor's findings; the exit status is 1 when one of them is an error."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if as_json:
         print(json.dumps({"findings": findings}, ensure_ascii=False))
@@ -78,7 +79,8 @@ def print_findings(findings: list[dict[str, str]], *, as_json: bool) -> int:
         table = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
         marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}
         for finding in findings:
-            table.add_row(marks[finding["severity"]], finding["check"], finding["detail"], finding["remedy"])
+            detail, remedy = Text(finding["detail"]), Text(finding["remedy"])
+            table.add_row(marks[finding["severity"]], finding["check"], detail, remedy)
         Console(highlight=False).print(table)
     return int(any(finding["severity"] == "error" for finding in findings))
 
@@ -90,7 +92,7 @@ def _progress(console: Console) -> Progress | nullcontext[None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -132,18 +134,22 @@ class _ProgressView:
 
 def _print_status(console: Console, result: Message) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("state", "file", "pages", "chunks", "reason", box=None, pad_edge=False)
     for file in result["files"]:
         pages = f"{file['pages']['indexed']}/{file['pages']['total']}" if file["pages"]["total"] else ""
         state = f"[{_STATE_STYLES.get(file['state'], 'red')}]{file['state']}[/]"
-        table.add_row(state, file["path"], pages, str(file["chunks"] or ""), file["reason"] or "")
+        # Paths and reasons as they are: brackets in them are no markup.
+        table.add_row(state, Text(file["path"]), pages, str(file["chunks"] or ""), Text(file["reason"] or ""))
     console.print(table)
     totals = result["totals"]
     unread = totals["skipped"] + totals["failed"] + totals["quarantined"]
     console.print(
         f"\n{result['collection']}: {totals['files']} files, {totals['indexed']} read whole, {totals['partial']} "
-        f"in part, {unread} not; {totals['chunks_embedded']} of {totals['chunks']} chunks embedded; {result['seconds']:.1f} s"
+        f"in part, {unread} not; {totals['chunks_embedded']} of {totals['chunks']} chunks embedded; "
+        f"{result['seconds']:.1f} s",
+        markup=False,
     )
     if not result["folders"]:
         console.print("No folder is mirrored yet: python app.py ingest FOLDER")
@@ -157,7 +163,8 @@ def _print_show(console: Console, result: Message) -> None:
     for element in result["elements"]:
         if (element["page"], element["part"]) != (page, part):
             page, part = element["page"], element["part"]
-            console.print(f"\n── {' · '.join(str(x) for x in (part, page and f'page {page}') if x)}", style="dim")
+            place = " · ".join(str(x) for x in (part, page and f"page {page}") if x)
+            console.print(f"\n── {place}", style="dim", markup=False)
         console.print(f"{element['kind']}: {element['text']}", markup=False)
 
 
@@ -186,10 +193,11 @@ def _print_ask(console: Console, result: Message) -> None:
 
 def _print_eval(console: Console, result: Message) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("figure", "value", box=None, pad_edge=False)
     for name, value in result.items():
-        table.add_row(name, str(value))
+        table.add_row(name, Text(str(value)))
     console.print(table)
 
 

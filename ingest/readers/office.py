@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ingest.elements import Kind, Omission, Page, Summary
-from ingest.errors import Unreadable, Unsupported
+from ingest.errors import Encrypted, Unreadable, Unsupported
 from ingest.formats import detect
 from ingest.limits import Limits
 from ingest.readers import slide_parts, word_parts
@@ -93,6 +94,20 @@ def _need_libreoffice(path: Path) -> None:
             f"{path.name} is in the old format of Microsoft Office: install LibreOffice (its program `soffice` must be "
             "on the PATH), or save the file in the new format."
         )
+    # LibreOffice would ask for the password, and wait.
+    if _locked(path):
+        raise Encrypted(f"{path.name} is protected with a password. Remove the password to have it read.")
+
+
+def _locked(path: Path) -> bool:
+    from msoffcrypto import OfficeFile
+    from msoffcrypto.exceptions import FileFormatError
+
+    with path.open("rb") as file:
+        try:
+            return bool(OfficeFile(file).is_encrypted())
+        except (FileFormatError, struct.error, OSError):
+            return False  # too old or too odd for it; LibreOffice may know better
 
 
 def _told(

@@ -210,8 +210,10 @@ def test_drawing_a_bomb_is_stopped_and_reading_it_is_not_needed(shared: Path, no
         assert len(parsed(pool, note)) == 2
 
 
-def test_no_process_and_no_file_is_left_behind(note: Path, slow_pdf: Path) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("lectern-parser-*"))
+def test_no_process_and_no_file_is_left_behind(
+    note: Path, slow_pdf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pool = ParserPool(2, Limits())
     parsed(pool, note)
     with ThreadPoolExecutor(1) as other:
@@ -222,12 +224,12 @@ def test_no_process_and_no_file_is_left_behind(note: Path, slow_pdf: Path) -> No
         assert isinstance(busy.exception(), ParserDied)
     assert process_ids
     assert all(map(gone, process_ids))
-    assert set(Path(tempfile.gettempdir()).glob("lectern-parser-*")) <= before
+    assert list(tmp_path.glob("lectern-parser-*")) == []
     with pytest.raises(ParserUnavailable):
         parsed(pool, note)
 
 
-def test_parsers_die_with_the_appliance(note: Path) -> None:
+def test_parsers_die_with_the_appliance(note: Path, tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from ingest.limits import Limits\n"
         "from ingest.parser_pool import ParserPool; from ingest.formats import detect\n"
@@ -235,7 +237,8 @@ def test_parsers_die_with_the_appliance(note: Path) -> None:
         f"pool = ParserPool(1, Limits()); path = Path({str(note)!r})\n"
         "list(pool.parse(path, detect(path), CancelToken())); print(*pool.process_ids(), flush=True); time.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE) as appliance:
+    command, environment = [sys.executable, "-c", program], os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as appliance:
         assert appliance.stdout is not None
         process_id = int(appliance.stdout.readline())
         appliance.kill()

@@ -6,8 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import openai
@@ -56,7 +55,7 @@ def test_a_whole_answer_comes_with_verified_citations(client: openai.OpenAI) -> 
     citations = extra["citations"]
     assert citations["total_results"] == len(citations["results"]) > 0
     first = citations["results"][0]
-    assert first["document_name"] == "Northwind_Standard_Benefits_Details.pdf"
+    assert first["document_name"].endswith("Northwind_Standard_Benefits_Details.pdf")
     assert isinstance(first["metadata"]["page_number"], int)
     assert first["verified"]
     assert " ".join(first["quote"].split()) in (reply.choices[0].message.content or "")
@@ -199,7 +198,8 @@ def test_the_api_describes_itself_without_another_machine(http: httpx.Client) ->
 
 def test_a_citations_source_and_picture_can_be_fetched(http: httpx.Client) -> None:
     citation = ask(http).json()["citations"]["results"][0]
-    assert "lx-highlight" in http.get(f"/ui/source/{citation['id']}").text or citation["id"]
+    assert "lx-highlight" in http.get(f"/ui/source/{citation['id']}").text
+    assert http.get(f"/ui/page/{citation['id']}.png").content.startswith(b"\x89PNG")
     assert http.get("/ui/source/none-such").status_code == 404
     assert http.get("/ui/page/none-such.png").status_code == 404
 
@@ -308,23 +308,14 @@ class Patient:
         yield Failed("cancelled", "Stopped.")
 
 
-def test_a_client_that_goes_away_cancels_its_answer(appliance: Appliance) -> None:
+def test_a_client_that_goes_away_cancels_its_answer(appliance: Appliance, serve: Callable[[object], WebServer]) -> None:
     patient = Patient(appliance)
-    server = WebServer(patient, port=0)  # type: ignore[arg-type]  # stands in for a slow engine
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        body = json.dumps({"model": "lectern", "stream": True, "messages": [{"role": "user", "content": "x"}]})
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-            received = b""
-            while b"Wait" not in received:
-                received += connection.recv(4096)
-        assert patient.cancelled.wait(5)
-    finally:
-        server.stop()
-        begun = time.monotonic()
-        thread.join(timeout=15)
-    assert not thread.is_alive()
-    assert time.monotonic() - begun < 5
+    server = serve(patient)
+    body = json.dumps({"model": "lectern", "stream": True, "messages": [{"role": "user", "content": "x"}]})
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        received = b""
+        while b"Wait" not in received:
+            received += connection.recv(4096)
+    assert patient.cancelled.wait(10)

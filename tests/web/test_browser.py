@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -161,15 +161,9 @@ class Slow:
 
 
 @pytest.fixture
-def slow(appliance: Appliance) -> Iterator[tuple[Slow, WebServer]]:
+def slow(appliance: Appliance, serve: Callable[[object], WebServer]) -> tuple[Slow, WebServer]:
     slow = Slow(appliance)
-    server = WebServer(cast(Appliance, slow), port=0)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield slow, server
-    server.stop()
-    thread.join(timeout=15)
-    assert not thread.is_alive()
+    return slow, serve(slow)
 
 
 def test_an_answer_grows_and_stop_ends_it(browser: Browser, slow: tuple[Slow, WebServer]) -> None:

@@ -245,12 +245,15 @@ def test_files_that_need_a_person_come_first_with_their_reason() -> None:
     assert "1 of 2 files ready · 4 pages" in tags.text
 
 
-def test_progress_counts_chunks_and_tells_the_time_left() -> None:
+def test_progress_counts_what_is_further_from_the_end_and_tells_the_time_left() -> None:
     activity = Activity("default", "/docs", "embedding", "a.pdf", 3, 5, 25, 100, 9.0, 27.4)
     html = render_documents(CollectionStatus("default", ("/docs",), (), {}, activity, 0.0))
     assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "25"
     assert "3 of 5 files" in html
     assert "about 27 s left" in html
+    reading = Activity("default", "/docs", "reading", "a.pdf", 1, 5, 100, 100, 9.0, None)
+    html = render_documents(CollectionStatus("default", ("/docs",), (), {}, reading, 0.0))
+    assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "1"
 
 
 def test_a_collection_without_documents_says_what_to_do() -> None:
