@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from indexes.vectors import VectorTable
 from models.cancellation import CancelToken
-from models.interfaces import Embedder
+from models.interfaces import Embedder, Vectors
 
 _log = logging.getLogger(__name__)
 _WINDOW, _BATCH = 512, 64
 _IDLE_S = 0.05
+_REMEMBERED = 20_000  # vectors of 384 numbers: 30 MB
 
 
 def embed_missing(
@@ -25,11 +28,12 @@ def embed_missing(
 ) -> int:
     """Embed and store chunks until none is left and `more_may_come()` is false; returns how many.
 
-    Chunks of similar length are embedded together, since padding costs as much as text; `report` is told the size of
-    each stored batch. Raises `Cancelled` between batches.
+    Chunks of similar length are embedded together, since padding costs as much as text, and the same text is embedded
+    once; `report` is told the size of each stored batch. Raises `Cancelled` between batches.
     """
     done = after = 0
     started = time.monotonic()
+    texts = _DistinctTexts(embedder)
     while True:
         last_look = not more_may_come()
         window = table.unembedded(after, _WINDOW)
@@ -37,7 +41,7 @@ def embed_missing(
         for first in range(0, len(by_length), _BATCH):
             cancel.check()
             batch = by_length[first : first + _BATCH]
-            table.put(batch, embedder.embed_passages([chunk.text for chunk in batch]))
+            table.put(batch, texts.embed([chunk.text for chunk in batch]))
             report(len(batch))
         done += len(window)
         if window:
@@ -50,3 +54,20 @@ def embed_missing(
         else:
             cancel.check()
             cancel.wait(_IDLE_S)
+
+
+class _DistinctTexts:
+    """Embeds each text once: documentation repeats itself (12 % of the chunks of the tech-docs set)."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._known: dict[str, Vectors] = {}
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """As `Embedder.embed_passages`."""
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._embedder.embed_passages(new), strict=True))
+        return np.stack([self._known[text] for text in texts])

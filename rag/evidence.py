@@ -109,7 +109,7 @@ def _can_answer(text: str) -> bool:
     """Not a question, nor a scrap, nor a heading: a few words without an end, which are no list item and no row."""
     if len(text) < _SHORTEST_CHARACTERS or text.endswith("?"):
         return False
-    ended = text[-1] in ".!:;…。！।)\"”»" or not text[0].isalnum() or " | " in text
+    ended = text[-1] in '.!:;…。！।)"”»' or not text[0].isalnum() or " | " in text
     return ended or len(text.split()) > _MOST_HEADING_WORDS
 
 

@@ -140,10 +140,11 @@ def own_or_call(home: Path, wait_s: float = _WAIT_S) -> Ownership | Owner:
 def _call(home: Path) -> Owner | None:
     try:
         door = json.loads((home / _DOOR).read_text(encoding="utf-8"))
-        connection = socket.create_connection(("127.0.0.1", door["port"]), timeout=None)
-    except (OSError, ValueError):
+        pid, token, port = door["pid"], door["token"], door["port"]
+        connection = socket.create_connection(("127.0.0.1", port), timeout=None)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Owner(door["pid"], door["token"], connection)
+    return Owner(pid, token, connection)
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,16 @@ from rag.question import Question
 class Fusion:
     """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match.
 
-    The BM25 weight follows the prototype that the project began with; `docs/decisions/0004-retrieval.md` has what was
-    measured.
+    `joined`: chunks looked at for each passage wanted; those that follow one another are joined up to
+    `passage_characters`. The BM25 weight follows the prototype that the project began with;
+    `docs/decisions/0004-retrieval.md` has what was measured.
     """
 
     candidates: int = 100
     words: float = 0.5
     names: float = 0.1
+    joined: int = 3
+    passage_characters: int = 1600
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,71 @@ class Retriever:
         ]
         found.sort(key=lambda hit: (-hit.score, hit.chunk.chunk_id))
         clock.lap("fuse")
-        return Retrieval(tuple(found[:k]), query, clock.laps_ms)
+        return Retrieval(_joined(_distinct(found), k, self._fusion), query, clock.laps_ms)
 
     def _fuse(self, chunk: StoredChunk, cosine: float, lexical: float, name: float) -> Found:
         score = cosine + self._fusion.words * lexical + self._fusion.names * name
         return Found(chunk, score, cosine, lexical, name)
+
+
+def _joined(found: Sequence[Found], k: int, fusion: Fusion) -> tuple[Found, ...]:
+    """The first `k` passages, where chunks that follow one another in a document and were both found are one passage,
+    at the rank of the better one. Only the first `joined` · k chunks are looked at."""
+    passages: list[_Run] = []
+    for hit in found[: fusion.joined * k]:
+        run = next((run for run in passages if run.takes(hit, fusion.passage_characters)), None)
+        if run:
+            run.add(hit)
+        elif len(passages) < k:
+            passages.append(_Run([hit]))
+    return tuple(run.found for run in passages)
+
+
+@dataclass
+class _Run:
+    """Chunks of one content without a gap, the best one first."""
+
+    hits: list[Found]
+
+    def takes(self, hit: Found, most_characters: int) -> bool:
+        ordinals = [known.chunk.ordinal for known in self.hits]
+        return (
+            hit.chunk.document_id == self.hits[0].chunk.document_id
+            and hit.chunk.ordinal in (min(ordinals) - 1, max(ordinals) + 1)
+            and sum(len(known.chunk.text) for known in (*self.hits, hit)) <= most_characters
+        )
+
+    def add(self, hit: Found) -> None:
+        self.hits.append(hit)
+
+    @property
+    def found(self) -> Found:
+        """One passage: the best chunk's signals and id, all chunks' text and places in reading order."""
+        best = self.hits[0]
+        chunks = [hit.chunk for hit in sorted(self.hits, key=lambda hit: hit.chunk.ordinal)]
+        whole = replace(
+            best.chunk,
+            heading=chunks[0].heading,
+            text="\n\n".join(chunk.text for chunk in chunks),
+            spans=tuple(span for chunk in chunks for span in chunk.spans),
+            part=chunks[0].part,
+            page=chunks[0].page,
+            page_end=chunks[-1].page_end,
+        )
+        return replace(best, chunk=whole)
+
+
+def _distinct(found: Sequence[Found]) -> tuple[Found, ...]:
+    """Each text once, at its best rank; the same words again come last."""
+    first: dict[str, Found] = {}
+    again = []
+    for hit in found:
+        text = " ".join(hit.chunk.text.split())
+        if text in first:
+            again.append(hit)
+        else:
+            first[text] = hit
+    return (*first.values(), *again)
 
 
 def _shares(scores: Sequence[tuple[int, float]]) -> dict[int, float]:

@@ -1,0 +1,48 @@
+"""The prompt: passages first, and the whole within the model's context by its own tokenizer."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.interfaces import ChatMessage
+from rag.appliance import Appliance
+from rag.prompt import ANSWER_TOKENS, build_prompt
+from tests.rag.conftest import ScriptedModel, found_on, stored_page
+
+HITS = [found_on(stored_page("word " * 150, id=i), chunk_id=i) for i in range(1, 30)]
+HISTORY = [ChatMessage(role, f"{role} " * 40) for _ in range(20) for role in ("user", "assistant")]
+
+
+def size(model: ScriptedModel, messages: tuple[ChatMessage, ...]) -> int:
+    return sum(model.count_tokens(message.content) + 8 for message in messages)
+
+
+@pytest.mark.parametrize("context", [700, 1000, 2000, 4000, 8000])
+def test_prompt_and_answer_fit_the_context(context: int) -> None:
+    model = ScriptedModel(context_tokens=context)
+    prompt = build_prompt("Who pays?", HITS, HISTORY, model)
+    assert size(model, prompt.messages) + ANSWER_TOKENS <= context
+    assert prompt.used == tuple(HITS[: len(prompt.used)])
+
+
+def test_passages_come_before_history() -> None:
+    few = build_prompt("Who pays?", HITS[:2], HISTORY, ScriptedModel(context_tokens=1500))
+    assert len(few.used) == 2
+    roles = [message.role for message in few.messages]
+    assert roles[0] == "system"
+    assert roles[1] == "user", "what is left of the history begins with a question"
+    assert few.messages[-1].content.index("word") < few.messages[-1].content.index("Who pays?")
+    assert few.messages[-2] == HISTORY[-1]
+    many = build_prompt("Who pays?", HITS, HISTORY, ScriptedModel(context_tokens=1500))
+    assert [message.role for message in many.messages] == ["system", "user"]
+
+
+def test_a_question_that_fills_the_context_leaves_no_room_for_passages() -> None:
+    assert build_prompt("why " * 5000, HITS, HISTORY, ScriptedModel(context_tokens=1000)).used == ()
+
+
+def test_the_real_tokenizer_counts(appliance: Appliance) -> None:
+    model = appliance._models.chat_model()
+    prompt = build_prompt("Wer zahlt für die Laterne? 灯塔", HITS, HISTORY, model)
+    counted = sum(model.count_tokens(message.content) for message in prompt.messages)
+    assert model.context_tokens * 0.8 < counted + ANSWER_TOKENS <= model.context_tokens

@@ -1,0 +1,88 @@
+"""Retrieval: by meaning and by words, of live documents only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.events import MirrorDone
+from models.cancellation import CancelToken
+from rag.access import LOCAL_USER
+from rag.appliance import Appliance
+from rag.errors import BadInput, UnknownCollection
+from rag.question import understand
+from rag.retrieval import Retriever
+
+Own = tuple[Appliance, Path]
+
+
+def test_a_rare_word_finds_its_document(appliance: Appliance) -> None:
+    passages, _ = appliance.search("Gannet", identity=LOCAL_USER, k=3)
+    assert "sample/guides/lighthouse.txt" in [passage.file for passage in passages]
+
+
+def test_meaning_finds_where_no_word_is_the_same(own_appliance: Own) -> None:
+    appliance, _ = own_appliance
+    collection = appliance.collection("default", identity=LOCAL_USER)
+    found = Retriever(appliance.embedder()).retrieve(collection, understand("Illumination begins at dusk?"), 5).found
+    assert [hit.chunk.file for hit in found] == ["lens.txt"]
+    assert found[0].lexical == 0
+
+
+def test_passages_come_best_first_with_their_place(appliance: Appliance) -> None:
+    passages, timings = appliance.search("dental coverage", identity=LOCAL_USER, k=5)
+    assert len(passages) == 5
+    assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
+    assert passages[0].file == "handbooks/Northwind_Standard_Benefits_Details.pdf"
+    assert passages[0].page is not None
+    assert timings.keys() == {"embed", "dense", "lexical", "fuse"}
+
+
+def test_more_are_given_than_are_looked_for_by_default(appliance: Appliance) -> None:
+    passages, _ = appliance.search("employees", identity=LOCAL_USER, k=150)
+    assert 100 < len(passages) <= 150
+    assert len({passage.chunk_id for passage in passages}) == len(passages)
+
+
+def test_shares_are_of_the_best_in_this_search(appliance: Appliance) -> None:
+    collection = appliance.collection("default", identity=LOCAL_USER)
+    found = Retriever(appliance.embedder()).retrieve(collection, understand("lighthouse lamp"), 50).found
+    assert max(hit.lexical for hit in found) == pytest.approx(1)
+    assert max(hit.name for hit in found) == pytest.approx(1)
+    assert all(0 <= hit.lexical <= 1 and 0 <= hit.name <= 1 and -1 <= hit.cosine <= 1.01 for hit in found)
+
+
+def test_a_question_without_words_finds_by_meaning_alone(appliance: Appliance) -> None:
+    assert appliance.search("???", identity=LOCAL_USER, k=2)[0]
+
+
+@pytest.mark.parametrize(("query", "k"), [("", 5), (" \n", 5), ("lamp", 0)])
+def test_what_makes_no_sense_is_refused(appliance: Appliance, query: str, k: int) -> None:
+    with pytest.raises(BadInput):
+        appliance.search(query, identity=LOCAL_USER, k=k)
+
+
+def test_an_unknown_collection_is_said(appliance: Appliance) -> None:
+    with pytest.raises(UnknownCollection, match="nothing"):
+        appliance.search("lamp", identity=LOCAL_USER, collection="nothing")
+
+
+def test_only_live_documents_are_found(own_appliance: Own) -> None:
+    appliance, folder = own_appliance
+    extra = folder / "horn.txt"
+    for text in ("The horn sounds twice each minute.", "The whistle blows once an hour."):
+        extra.write_text(text)
+        assert isinstance(list(appliance.mirror(folder, identity=LOCAL_USER, cancel=CancelToken()))[-1], MirrorDone)
+        found = {passage.text for passage in appliance.search("horn whistle sound", identity=LOCAL_USER)[0]}
+        assert text in found
+    assert "The horn sounds twice each minute." not in found
+    extra.unlink()
+    list(appliance.mirror(folder, identity=LOCAL_USER, cancel=CancelToken()))
+    assert "horn.txt" not in {p.file for p in appliance.search("horn whistle sound", identity=LOCAL_USER)[0]}
+
+
+def test_an_empty_collection_finds_nothing(own_appliance: Own, tmp_path: Path) -> None:
+    appliance, _ = own_appliance
+    list(appliance.mirror(tmp_path, identity=LOCAL_USER, collection="empty", cancel=CancelToken()))
+    assert appliance.search("lamp", identity=LOCAL_USER, collection="empty")[0] == []
