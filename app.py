@@ -6,7 +6,6 @@ Nothing heavy is imported before a command needs it, so `--help` answers at once
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped.", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        import os
+
         # Whoever read our output has gone; without this, Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

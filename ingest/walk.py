@@ -72,7 +72,9 @@ def _walk(folder: Path, root: Path, real_root: Path, hidden: bool) -> Iterator[F
         if entry.name.startswith(".") and not hidden:
             continue
         path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
+        if not _is_text(entry.name):
+            yield _passed_over(path, root, "its name is not UTF-8: rename it")
+        elif entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root, real_root, hidden)
         else:
             yield _found(path, root, real_root)
@@ -98,4 +100,13 @@ def _passed_over(path: Path, root: Path, reason: str) -> Found:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _is_text(name: str) -> bool:
+    """On POSIX a name may be any bytes; those that are no UTF-8 come as lone surrogates, which nothing can store."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from indexes.collection import Collection
@@ -17,7 +17,7 @@ from indexes.records import StoredChunk
 from models.cancellation import CancelToken
 from models.interfaces import ChatMessage, ChatModel, Embedder, Usage
 from rag.citations import CitationList
-from rag.events import Answer, Cited, Event, Mode, Retrieved, Stage, Token
+from rag.events import Answer, Cited, Event, Mode, Passage, Retrieved, Stage, Token
 from rag.evidence import Sentence, TermWeights, ranked_sentences, term_weights
 from rag.prompt import ANSWER_TOKENS, NOT_FOUND, build_prompt
 from rag.question import Question, understand
@@ -29,6 +29,7 @@ from rag.support import supporting_sentence, whole_sentences
 _log = logging.getLogger(__name__)
 PASSAGES = 8
 REFUSAL = "The documents do not seem to answer this question."
+NOTHING_READ = "There is nothing to answer from yet: no document of this collection has been read."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Answerer:
         ranked = self._select(draft, collection, question, retrieval)
         cancel.check()
         if draft.confidence < ANSWER_FROM or not ranked:
-            yield from _refuse(draft)
+            yield from _refuse(draft, passages)
         elif mode == "generate" and model is not None:
             yield from self._generate(draft, retrieval, ranked, model, history, cancel)
         else:
@@ -153,7 +154,13 @@ class Answerer:
             return
         yield Stage("generate", f"{model.name} reads {len(prompt.used)} passages")
         left_out = 0
-        for sentence in whole_sentences(self._pieces(draft, prompt.messages, model, cancel)):
+        written: set[str] = set()
+        pieces = self._pieces(draft, prompt.messages, model, cancel)
+        for sentence in whole_sentences(pieces):
+            if sentence in written:
+                pieces.close()  # the model has begun to repeat itself; nothing new comes any more
+                break
+            written.add(sentence)
             if NOT_FOUND in sentence:
                 continue
             evidence = supporting_sentence(sentence, ranked, self._embedder)
@@ -174,7 +181,7 @@ class Answerer:
 
     def _pieces(
         self, draft: _Draft, messages: Sequence[ChatMessage], model: ChatModel, cancel: CancelToken
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         started = time.perf_counter()
         for delta in model.stream(messages, max_tokens=ANSWER_TOKENS, cancel=cancel):
             if delta.text and "first_token" not in draft.timings_ms:
@@ -205,10 +212,11 @@ def _quote(draft: _Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
         yield Cited(citation)
 
 
-def _refuse(draft: _Draft) -> Iterator[Event]:
+def _refuse(draft: _Draft, passages: Sequence[Passage]) -> Iterator[Event]:
     draft.refused = True
-    yield draft.say(REFUSAL)
-    draft.notes.append("The closest passages are shown, so that you can judge for yourself.")
+    yield draft.say(REFUSAL if passages else NOTHING_READ)
+    if passages:
+        draft.notes.append("The closest passages are shown, so that you can judge for yourself.")
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -12,7 +12,7 @@ from indexes.contents import StoredPage
 from indexes.lexical import words
 from ingest.sentences import sentence_spans
 from models.interfaces import Embedder
-from rag.question import Question
+from rag.question import Question, stem
 from rag.retrieval import Found, Retrieval
 
 _MOST_SENTENCES = 60  # embedded per question: some 70 ms on two cores
@@ -47,9 +47,9 @@ class TermWeights:
 
     def coverage(self, text: str) -> float:
         """The share (0–1) of the question's weight whose terms stand in `text`, by stems of their first letters."""
-        there = {_stem(word) for word in words(text)}
+        there = {stem(word) for word in words(text)}
         total = sum(self.by_term.values())
-        return sum(weight for term, weight in self.by_term.items() if _stem(term) in there) / total if total else 0.0
+        return sum(weight for term, weight in self.by_term.items() if stem(term) in there) / total if total else 0.0
 
 
 def term_weights(question: Question, frequencies: dict[str, int], chunks: int) -> TermWeights:
@@ -111,11 +111,3 @@ def _can_answer(text: str) -> bool:
         return False
     ended = text[-1] in '.!:;…。！।)"”»' or not text[0].isalnum() or " | " in text
     return ended or len(text.split()) > _MOST_HEADING_WORDS
-
-
-def _stem(word: str) -> str:
-    """A crude stem, enough to tell whether a word of the question is there: plural and verb endings fall."""
-    for ending in ("ies", "ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)]
-    return word

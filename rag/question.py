@@ -60,3 +60,11 @@ def _leans_on_earlier(text: str) -> bool:
     if _CONTINUES.match(text) or len(own) < _SHORT_WORDS - 1:
         return True
     return len(own) < _SHORT_WORDS + 2 and any(word in _POINTERS for word in found)
+
+
+def stem(word: str) -> str:
+    """A crude stem, enough to tell whether a word of the question is there: plural and verb endings fall."""
+    for ending in ("ies", "ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word

@@ -109,6 +109,19 @@ def test_a_file_that_cannot_be_read_has_a_reason_and_the_others_go_on(mirrored) 
     mirrored.require_whole()
 
 
+def test_a_name_that_is_no_text_is_passed_over_and_the_others_go_on(mirrored) -> None:
+    mirrored.write("good.txt", LENS)
+    odd = os.fsencode(mirrored.folder)
+    os.mkdir(odd + b"/\xff folder")
+    with open(odd + b"/\xfe.txt", "w") as file:
+        file.write(LAMP)
+    mirrored.mirror()
+    assert mirrored.states["good.txt"] == ("indexed", None)
+    assert mirrored.states["\\xfe.txt"] == ("skipped", "its name is not UTF-8: rename it")
+    assert mirrored.states["\\xff folder"][0] == "skipped"
+    assert mirrored.mirror()["read"] == 0
+
+
 def test_a_file_that_becomes_unreadable_is_no_longer_searched(mirrored) -> None:
     mirrored.write("a.txt", LENS)
     mirrored.mirror()
