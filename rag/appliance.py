@@ -6,10 +6,9 @@ Each call takes the identity of who asks and goes through `rag.access` before an
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,9 @@ from indexes.collection import Collection
 from indexes.errors import StorageError
 from indexes.errors import UnknownCollection as NoSuchCollection
 from indexes.library import Library
-from indexes.records import DocumentRow
-from ingest.errors import IngestError
-from ingest.events import IngestEvent, MirrorDone, MirrorFailed
+from ingest.events import IngestEvent
 from ingest.parser_pool import ParserPool
-from ingest.process import IngestProcess, Mirroring
+from ingest.process import IngestProcess
 from ingest.walk import plain_path
 from models.cancellation import Cancelled, CancelToken
 from models.errors import EngineError, ModelError
@@ -30,19 +27,19 @@ from models.interfaces import ChatDelta, ChatMessage, Embedder
 from rag.access import Identity, readable_collections, require_model, require_read, require_write
 from rag.answer import Answered, Answerer
 from rag.choices import Choices
-from rag.citations import rectangles
 from rag.conversations import ConversationInfo, ConversationStore
-from rag.errors import BadInput, Busy, NotFound, RagError, UnknownCollection, UnknownModel
-from rag.events import Answer, Citation, Done, Event, Failed, Mode, Passage
+from rag.errors import BadInput, NotFound, RagError, UnknownCollection, UnknownModel
+from rag.events import Answer, Done, Event, Failed, Mode, Passage
 from rag.loaded_models import LoadedModels
+from rag.mirrors import Mirrors, log_event
 from rag.question import understand
 from rag.retrieval import Retriever
+from rag.sources import Source, page_image_of, source_of
 from rag.status import CollectionStatus, collection_status
 
 _log = logging.getLogger(__name__)
 DEFAULT_COLLECTION = "default"
 LECTERN_MODEL = "lectern"
-_STOP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,20 +59,6 @@ class Readiness:
     detail: str
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a citation stands on. `spans` are characters of `page_text`; `rectangles` are (left, top, right, bottom) as
-    shares of the page; `banner` says that the file is no longer what it was."""
-
-    citation: Citation
-    page_text: str
-    spans: tuple[tuple[int, int], ...]
-    rectangles: tuple[tuple[float, float, float, float], ...]
-    has_image: bool
-    heading: str
-    banner: str | None
-
-
 class Appliance:
     """Thread-safe. Built by `rag.building.build_appliance`; `close` ends every process that it started."""
 
@@ -84,7 +67,7 @@ class Appliance:
     ) -> None:
         self._library = library
         self._models = models
-        self._ingest = ingest
+        self._mirrors = Mirrors(ingest)
         self._previews = previews
         self._choices = choices
         self._conversations = ConversationStore(library.database)
@@ -160,36 +143,15 @@ class Appliance:
 
     def source(self, citation_id: str, *, identity: Identity) -> Source:
         """What the citation stands on, as it was read. Raises NotFound, Forbidden."""
-        stored = self._conversations.citation(identity, citation_id)
-        require_read(identity, stored.collection)
-        collection = self._collection(stored.collection)
-        page = collection.contents.page(stored.page_id)
-        if page is None:
-            raise NotFound("The text of this page is no longer kept.")
-        row = collection.documents.get(stored.document_id)
-        path = collection.documents.absolute_path(stored.document_id)
-        return Source(
-            citation=stored.citation,
-            page_text=page.text,
-            spans=((stored.start, stored.end),),
-            rectangles=rectangles(page, stored.start, stored.end),
-            has_image=bool(page.lines) and _is_as_cited(row, stored.content_id) and _is_on_disk(row, path),
-            heading=stored.heading,
-            banner=_banner(row, stored.content_id),
-        )
+        cited = self._conversations.citation(identity, citation_id)
+        require_read(identity, cited.collection)
+        return source_of(cited, self._collection(cited.collection))
 
     def page_image(self, citation_id: str, *, identity: Identity, width_px: int = 900) -> bytes:
         """The cited page as PNG. Raises NotFound when the file is gone or is not what was cited."""
-        stored = self._conversations.citation(identity, citation_id)
-        require_read(identity, stored.collection)
-        documents = self._collection(stored.collection).documents
-        row, path = documents.get(stored.document_id), documents.absolute_path(stored.document_id)
-        if path is None or not _is_as_cited(row, stored.content_id) or not _is_on_disk(row, path):
-            raise NotFound("The file has changed or gone since this answer, so its page cannot be shown.")
-        try:
-            return self._previews.render_page(path, stored.citation.page or 1, width_px)
-        except IngestError as exc:
-            raise NotFound(f"The page cannot be shown: {exc}") from exc
+        cited = self._conversations.citation(identity, citation_id)
+        require_read(identity, cited.collection)
+        return page_image_of(cited, self._collection(cited.collection), self._previews, width_px)
 
     def new_conversation(self, identity: Identity, collection: str = DEFAULT_COLLECTION) -> str:
         require_read(identity, collection)
@@ -206,7 +168,7 @@ class Appliance:
 
     def status(self, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> CollectionStatus:
         require_read(identity, collection)
-        return collection_status(self._collection(collection), self._ingest.activity, time.time())
+        return collection_status(self._collection(collection), self._mirrors.activity, time.time())
 
     def collections(self, identity: Identity) -> list[str]:
         self._collection(DEFAULT_COLLECTION)
@@ -225,7 +187,7 @@ class Appliance:
         self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION, hidden: bool = False
     ) -> None:
         """Mirror the folder in the background. Raises BadInput when it is not a folder."""
-        self._start_mirror(folder, identity, collection, hidden, _log_event)
+        self._mirrors.start(*self._to_be_mirrored(folder, identity, collection), hidden=hidden, listener=log_event)
 
     def mirror(
         self,
@@ -238,15 +200,12 @@ class Appliance:
     ) -> Iterator[IngestEvent]:
         """Mirror the folder and yield what happens; the last event is MirrorDone or MirrorFailed. Leaving off early
         stops it."""
-        events: queue.SimpleQueue[IngestEvent] = queue.SimpleQueue()
-        mirroring = self._start_mirror(folder, identity, collection, hidden, events.put)
-        return self._events_until_done(mirroring, events, cancel)
+        return self._mirrors.run(*self._to_be_mirrored(folder, identity, collection), hidden=hidden, cancel=cancel)
 
     def cancel_ingest(self, *, identity: Identity) -> None:
         """Stop whatever is being mirrored; what was read stays."""
         require_write(identity, DEFAULT_COLLECTION)
-        for mirroring in self._ingest.under_way():
-            self._ingest.cancel(mirroring)
+        self._mirrors.cancel_all()
 
     def forget_folder(self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> None:
         """Take a folder's documents out of the collection; the files themselves are not touched. Raises NotFound, and
@@ -258,7 +217,7 @@ class Appliance:
         if row is None:
             known = ", ".join(row.path for row in documents.folders()) or "none"
             raise NotFound(f"{path} is not a folder of the collection {collection!r}; its folders: {known}.")
-        self._stop_mirrors(collection, Path(path))
+        self._mirrors.stop(collection, Path(path))
         documents.forget_folder(row.id)
 
     def remove_collection(self, name: str, *, identity: Identity) -> None:
@@ -267,7 +226,7 @@ class Appliance:
         require_write(identity, name)
         if name not in self._library.names():
             raise UnknownCollection(f"There is no collection {name!r}; `python app.py collection list` names them.")
-        self._stop_mirrors(name)
+        self._mirrors.stop(name)
         self._library.remove(name)
 
     # The appliance itself
@@ -296,7 +255,7 @@ class Appliance:
             ending.callback(self._close_library)
             ending.callback(self._models.close)
             ending.callback(self._previews.close)
-            ending.callback(self._ingest.close)
+            ending.callback(self._mirrors.close)
 
     def _answer(
         self,
@@ -354,46 +313,12 @@ class Appliance:
         embedder = self._models.embedder()
         return self._library.ensure(name, embedder=embedder.identity, dimension=embedder.dimension), embedder
 
-    def _start_mirror(
-        self, folder: Path, identity: Identity, collection: str, hidden: bool, listener: Callable[[IngestEvent], None]
-    ) -> Mirroring:
+    def _to_be_mirrored(self, folder: Path, identity: Identity, collection: str) -> tuple[Path, Collection]:
         require_write(identity, collection)
         folder = plain_path(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder} is not a folder. Check the spelling, or whether its disk is there.")
-        mirrored, _ = self._made_by_this_embedder(collection)
-
-        def heard(event: IngestEvent) -> None:
-            if isinstance(event, MirrorDone | MirrorFailed):
-                _save(mirrored)
-            listener(event)
-
-        return self._ingest.mirror(collection, folder, hidden=hidden, listener=heard)
-
-    def _events_until_done(
-        self, mirroring: Mirroring, events: queue.SimpleQueue[IngestEvent], cancel: CancelToken
-    ) -> Iterator[IngestEvent]:
-        def stop() -> None:
-            self._ingest.cancel(mirroring)
-
-        try:
-            with cancel.closing(stop):
-                while True:
-                    event = events.get()
-                    yield event
-                    if isinstance(event, MirrorDone | MirrorFailed):
-                        return
-        finally:
-            stop()
-
-    def _stop_mirrors(self, collection: str, folder: Path | None = None) -> None:
-        """Stop those under way, and wait until nothing writes for them any more."""
-        under_way = self._ingest.under_way(collection, folder)
-        for mirroring in under_way:
-            self._ingest.cancel(mirroring)
-        for mirroring in under_way:
-            if not mirroring.done.wait(_STOP_S):
-                raise Busy(f"{mirroring.request.folder} is being mirrored and does not stop. Try again in a minute.")
+        return folder, self._made_by_this_embedder(collection)[0]
 
     def _require_model(self, model: str | None) -> None:
         known = [served.id for served in self.models()]
@@ -423,39 +348,3 @@ def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:
         for turn in turns
         for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.text))
     ]
-
-
-def _save(collection: Collection) -> None:
-    """A cache that cannot be written costs time at the next start, and nothing else."""
-    try:
-        collection.dense.save()
-    except StorageError as exc:
-        _log.warning("%s", exc)
-
-
-def _is_on_disk(row: DocumentRow | None, path: Path | None) -> bool:
-    """Is the file still as it was when it was last looked at?"""
-    try:
-        status = path.stat() if path else None
-    except OSError:
-        return False
-    return bool(row and status and (row.size_bytes, row.mtime_ns) == (status.st_size, status.st_mtime_ns))
-
-
-def _is_as_cited(row: DocumentRow | None, content_id: int) -> bool:
-    return row is not None and row.content_id == content_id
-
-
-def _banner(row: DocumentRow | None, content_id: int) -> str | None:
-    if row is None:
-        return "The file is no longer in its folder. This is its text as it was read for this answer."
-    if not _is_as_cited(row, content_id):
-        return "The file has changed since this answer. This is its text as it was read then."
-    return None
-
-
-def _log_event(event: IngestEvent) -> None:
-    if isinstance(event, MirrorDone):
-        _log.info("mirrored in %.1f s: %s", event.seconds, event.counts)
-    elif isinstance(event, MirrorFailed):
-        _log.warning("mirroring stopped: %s", event.message)

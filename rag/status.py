@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from indexes.collection import Collection
 from indexes.records import DocumentRow
@@ -38,7 +39,8 @@ class CollectionStatus:
 def collection_status(collection: Collection, activity: Activity | None, now: float) -> CollectionStatus:
     folders = collection.documents.folders()
     files = tuple(_file_status(row) for row in collection.documents.all())
-    scans = [folder.scanned_at for folder in folders if folder.scanned_at]
+    # What a LlamaIndex program puts in stands in a folder row of its own, which is on no disk and never scanned.
+    scans = [folder.scanned_at for folder in folders if folder.scanned_at and Path(folder.path).is_absolute()]
     return CollectionStatus(
         collection=collection.name,
         folders=tuple(folder.path for folder in folders),

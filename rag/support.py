@@ -15,17 +15,23 @@ from rag.question import meaningful, stem
 LEAST_COSINE, LEAST_WORDS = 0.65, 0.7
 """What a model's sentence needs: so near to a sentence of the documents, and so large a share of its words of meaning
 in that sentence's passage. Of the sentences of hr-handbook's reference answers 80 % pass against their own question's
-passages, 1.3 % against another question's; docs/decisions/0005-answers.md has the table."""
+passages, 1.3 % against another question's (with the check of denials 74 % and 0.8 %); see docs/decisions."""
 _REPEATED_WORDS = 4
 
+_DENIAL = re.compile(
+    r"\b(?:not|no|never|none|neither|nor|without|cannot|except|unless|exclud\w+|nicht|kein\w*|nie|ohne|ne|pas|jamais|sans|nunca|sin)\b"
+    r"|n['’]t\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+")
 _END = re.compile(r"[.!?…]+[\"'”’)]*\s+|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
 
 
 def supporting_sentence(text: str, evidence: Sequence[Sentence], embedder: Embedder) -> Sentence | None:
-    """The document's sentence that `text` stands on: near in meaning, and in a passage that holds its words, with every
-    number and every name. None when there is none, or when `text` goes round in circles."""
+    """The document's sentence that `text` stands on: near in meaning, denying where `text` denies, and in a passage
+    that holds its words, with every number and every name. None when there is none, or when `text` goes round in
+    circles."""
     if not evidence or _goes_round(text):
         return None
     vector = embedder.embed_passages([text])[0]
@@ -35,7 +41,8 @@ def supporting_sentence(text: str, evidence: Sequence[Sentence], embedder: Embed
         if cosines[i] < LEAST_COSINE:
             return None
         passage = evidence[i].found.chunk.text
-        if _holds_facts(text, passage) and _share_held(text, passage) >= LEAST_WORDS:
+        agrees = _denies(text) == _denies(evidence[i].text)
+        if agrees and _holds_facts(text, passage) and _share_held(text, passage) >= LEAST_WORDS:
             return evidence[i]
     return None
 
@@ -60,6 +67,11 @@ def _holds_facts(text: str, passage: str) -> bool:
         return False
     lowered = passage.lower()
     return all(name.lower() in lowered for name in _NAME.findall(text))
+
+
+def _denies(text: str) -> bool:
+    """Does the sentence say that something is not so? A denial and its opposite are near to each other in meaning."""
+    return bool(_DENIAL.search(text))
 
 
 def _share_held(text: str, passage: str) -> float:

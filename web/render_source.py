@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from rag.appliance import Source
-
+from rag.sources import Source
 from web.markup import marked, place
 
 

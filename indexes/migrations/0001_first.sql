@@ -75,7 +75,7 @@ CREATE TABLE chunk (
     ordinal INTEGER NOT NULL,
     heading TEXT NOT NULL,              -- "Benefits › Dental"
     text TEXT NOT NULL,
-    tokens INTEGER NOT NULL,            -- of heading and text together, by the embedder's tokenizer
+    tokens INTEGER NOT NULL,            -- of the text, by the embedder's tokenizer
     spans TEXT NOT NULL,                -- JSON: [[page id, start, end], …] in characters of page.text
     UNIQUE (content_id, ordinal)
 );

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from indexes.collection import Collection
+from indexes.database import Database
+from indexes.library import Library
 from models.cancellation import Cancelled, CancelToken
 from models.errors import EngineUnavailable
-from models.interfaces import ChatMessage, ChatModel
+from models.interfaces import ChatMessage, ChatModel, Embedder
 from rag.access import LOCAL_USER
 from rag.answer import REFUSAL, Answered, Answerer
 from rag.appliance import Appliance
@@ -32,6 +34,13 @@ def collection(appliance: Appliance) -> Collection:
 @pytest.fixture(scope="module")
 def answerer(appliance: Appliance) -> Answerer:
     return Answerer(Retriever(appliance.embedder()), appliance.embedder())
+
+
+@pytest.fixture
+def empty_collection(embedder: Embedder, tmp_path: Path) -> Iterator[Collection]:
+    library = Library(Database(tmp_path / "empty.sqlite"), tmp_path / "indexes")
+    yield library.ensure("empty", embedder=embedder.identity, dimension=embedder.dimension)
+    library.close()
 
 
 def told(
@@ -151,10 +160,25 @@ def test_an_engines_error_passes_through(answerer: Answerer, collection: Collect
 
 def test_a_cancelled_answer_stops_in_the_middle(answerer: Answerer, collection: Collection) -> None:
     cancel = CancelToken()
-    model = ScriptedModel([LAMP] * 50, cancel_after=30)
+    model = ScriptedModel([f"The lamp burns and this is said for the {n}th time." for n in range(50)], cancel_after=30)
     events = answerer.answer(LAMP, collection, mode="generate", model=model, history=(), cancel=cancel)
     with pytest.raises(Cancelled):
         list(events)
+
+
+def test_a_reply_that_repeats_itself_is_ended(answerer: Answerer, collection: Collection) -> None:
+    model = ScriptedModel([LAMP] * 50)
+    _, answer = told(answerer, collection, LAMP, "generate", model)
+    assert answer.text == f"{LAMP} [1]"
+
+
+def test_an_empty_collection_is_told_apart_from_an_unanswered_question(
+    answerer: Answerer, empty_collection: Collection
+) -> None:
+    _, answer = told(answerer, empty_collection, LAMP)
+    assert answer.refused
+    assert "no document" in answer.text
+    assert answer.passages == ()
 
 
 def test_the_appliance_ends_with_failed_when_it_was_stopped(appliance: Appliance) -> None:

@@ -59,7 +59,7 @@ def last_of(events: Iterator[IngestEvent]) -> IngestEvent:
 
 
 def worker_of(appliance: Appliance) -> psutil.Process:
-    process_id = appliance._ingest.process_id
+    process_id = appliance._mirrors._ingest.process_id
     assert process_id is not None
     return psutil.Process(process_id)
 

@@ -56,8 +56,10 @@ def test_a_paraphrase_is_supported_by_the_sentence_that_it_stands_on(
         "The Harbour Board pays for a broken lens within 72 hours.",
         "A broken lens is paid for by the Harbour Board of Liverpool within 48 hours.",
         "Whales are the largest mammals on the planet.",
+        "A broken lens is not paid for by the Harbour Board.",
+        "A broken lens is paid for by the Board, which is paid for by the Board.",
     ],
-    ids=["another number", "another name", "another matter"],
+    ids=["another number", "another name", "another matter", "a denial", "going round"],
 )
 def test_what_the_passage_does_not_say_is_not_supported(
     claim: str, page_and_sentences: Make, embedder: Embedder

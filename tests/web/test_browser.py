@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.cancellation import CancelToken
-from rag.appliance import Appliance, Source
+from rag.appliance import Appliance
 from rag.events import Answer, Citation, Cited, Done, Event, Failed, Retrieved, Stage, Token
+from rag.sources import Source
 from rag.status import CollectionStatus, FileStatus
 from web.server import WebServer
 

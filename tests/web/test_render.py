@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from ingest.events import Activity
-from rag.appliance import Source
 from rag.conversations import ConversationInfo
 from rag.events import Answer, Citation, Cited, Done, Failed, Passage, Retrieved, Stage, Token
+from rag.sources import Source
 from rag.status import CollectionStatus, FileStatus
 from web.markup import marked, quoted, written
 from web.render import duration, render_about, render_conversations, render_turn, render_turns

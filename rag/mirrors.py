@@ -1,0 +1,96 @@
+"""The folders being mirrored: started, followed, stopped, and their index cache saved at the end."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from indexes.collection import Collection
+from indexes.errors import StorageError
+from ingest.events import Activity, IngestEvent, MirrorDone, MirrorFailed
+from ingest.process import IngestProcess, Mirroring
+from models.cancellation import CancelToken
+from rag.errors import Busy
+
+_log = logging.getLogger(__name__)
+_STOP_S = 60.0
+
+
+class Mirrors:
+    """Hands folders to the ingest process. Thread-safe."""
+
+    def __init__(self, ingest: IngestProcess) -> None:
+        self._ingest = ingest
+
+    @property
+    def activity(self) -> Activity | None:
+        """What is being done now; None when nothing is."""
+        return self._ingest.activity
+
+    def start(
+        self, folder: Path, collection: Collection, *, hidden: bool, listener: Callable[[IngestEvent], None]
+    ) -> Mirroring:
+        """Begin in the background; `listener` hears every event, from another thread."""
+
+        def heard(event: IngestEvent) -> None:
+            if isinstance(event, MirrorDone | MirrorFailed):
+                _save(collection)
+            listener(event)
+
+        return self._ingest.mirror(collection.name, folder, hidden=hidden, listener=heard)
+
+    def run(self, folder: Path, collection: Collection, *, hidden: bool, cancel: CancelToken) -> Iterator[IngestEvent]:
+        """Yield what happens; the last event is MirrorDone or MirrorFailed. Leaving off early stops it."""
+        events: queue.SimpleQueue[IngestEvent] = queue.SimpleQueue()
+        mirroring = self.start(folder, collection, hidden=hidden, listener=events.put)
+        return self._until_done(mirroring, events, cancel)
+
+    def cancel_all(self) -> None:
+        for mirroring in self._ingest.under_way():
+            self._ingest.cancel(mirroring)
+
+    def stop(self, collection: str, folder: Path | None = None) -> None:
+        """Stop those of the collection, and wait until nothing writes for them any more. Raises Busy."""
+        under_way = self._ingest.under_way(collection, folder)
+        for mirroring in under_way:
+            self._ingest.cancel(mirroring)
+        for mirroring in under_way:
+            if not mirroring.done.wait(_STOP_S):
+                raise Busy(f"{mirroring.request.folder} is being mirrored and does not stop. Try again in a minute.")
+
+    def close(self) -> None:
+        self._ingest.close()
+
+    def _until_done(
+        self, mirroring: Mirroring, events: queue.SimpleQueue[IngestEvent], cancel: CancelToken
+    ) -> Iterator[IngestEvent]:
+        def stop() -> None:
+            self._ingest.cancel(mirroring)
+
+        try:
+            with cancel.closing(stop):
+                while True:
+                    event = events.get()
+                    yield event
+                    if isinstance(event, MirrorDone | MirrorFailed):
+                        return
+        finally:
+            stop()
+
+
+def log_event(event: IngestEvent) -> None:
+    """A listener for mirrors that nobody waits for."""
+    if isinstance(event, MirrorDone):
+        _log.info("mirrored in %.1f s: %s", event.seconds, event.counts)
+    elif isinstance(event, MirrorFailed):
+        _log.warning("mirroring stopped: %s", event.message)
+
+
+def _save(collection: Collection) -> None:
+    """A cache that cannot be written costs time at the next start, and nothing else."""
+    try:
+        collection.dense.save()
+    except StorageError as exc:
+        _log.warning("%s", exc)
