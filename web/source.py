@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, Response
-from rag.appliance import Appliance
 
 from rag.access import Identity
+from rag.appliance import Appliance
 from rag.errors import Forbidden, NotFound
 from web.render_source import render_missing, render_source
 from web.sign_in import signed_in
