@@ -6,7 +6,7 @@ import re
 
 # A sentence may end after these, once closing quotes and brackets are taken along. Possessive, and never from within a
 # run: a hostile file may hold a hundred thousand dots.
-_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？।؟]++[\"'”’»）」』]*+")
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|;(?=\s)|[。！？।؟]++[\"'”’»）」』]*+")
 # Two line ends, or a line end before a bullet, a number with a dot, or a row of a table.
 _HARD_BREAK = re.compile(
     r"\n\s*\n|\n(?=\s*+(?:[-*•●▪◦–·‣]\s|\(?\d{1,3}[.)]\s|\(?[a-z][.)]\s|\||[^\n]*\s\|\s))|(?<=\|)\n"
@@ -19,6 +19,7 @@ _ABBREVIATIONS = frozenset(
         op al""",
     )
 )
+_LONG_CHARACTERS = 300
 _LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’»)\]]*$")
 
 
@@ -45,7 +46,10 @@ def _within_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _is_end(text: str, first: int, match: re.Match[str]) -> bool:
-    """A mark before a small letter ends nothing, nor does a full stop after an abbreviation or an initial."""
+    """A mark before a small letter ends nothing, nor does a full stop after an abbreviation or an initial; a semicolon
+    ends what has grown too long to be read as one sentence (the enumerations of contracts and reports)."""
+    if match.group() == ";":
+        return match.end() - first > _LONG_CHARACTERS
     following = text[match.end() : match.end() + 3].lstrip()
     if following[:1].islower():
         return False

@@ -26,6 +26,7 @@ _POINTERS = frozenset(
 )
 _CONTINUES = re.compile(r"^(and|but|or|so|also|then|what about|how about|why|what else|more|ok|okay|yes|no)\b", re.I)
 _SHORT_WORDS = 3
+_MOST_EARLIER_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def understand(text: str, earlier_questions: Sequence[str] = ()) -> Question:
     """The question as retrieval reads it; a follow-up takes in the question before it."""
     text = " ".join(text.split())
     if earlier_questions and _leans_on_earlier(text):
-        standalone = f"{earlier_questions[-1].strip()} {text}"
+        standalone = f"{earlier_questions[-1].strip()[-_MOST_EARLIER_CHARACTERS:]} {text}"
         return Question(standalone, meaningful(standalone), completed=True)
     return Question(text, meaningful(text))
 

@@ -70,3 +70,11 @@ def test_hostile_text_takes_no_longer_than_its_length(hostile: str) -> None:
     started = time.monotonic()
     sentence_spans(hostile)
     assert time.monotonic() - started < 2
+
+
+def test_a_very_long_sentence_ends_at_a_semicolon() -> None:
+    clause = "the agreements that govern our notes restrict what we may do with our property and our income;"
+    text = " ".join([clause] * 8)
+    spans = sentence_spans(text)
+    assert [text[start:end] for start, end in spans] == [" ".join([clause] * 4)] * 2
+    assert len(sentence_spans(f"{clause} so be it.")) == 1

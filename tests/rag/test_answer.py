@@ -206,3 +206,10 @@ def test_what_makes_no_sense_is_said_before_the_first_event(appliance: Appliance
         appliance.answer("  ", identity=LOCAL_USER, cancel=CancelToken())
     with pytest.raises(UnknownModel, match="gpt-99"):
         appliance.answer("Why?", identity=LOCAL_USER, model="gpt-99", cancel=CancelToken())
+
+
+def test_a_question_as_long_as_a_document_is_refused_at_once(appliance: Appliance) -> None:
+    with pytest.raises(BadInput, match="1,000,000 characters"):
+        appliance.answer("a" * 1_000_000, identity=LOCAL_USER, cancel=CancelToken())
+    with pytest.raises(BadInput, match="1,000,000 characters"):
+        appliance.search("a" * 1_000_000, identity=LOCAL_USER)
