@@ -98,7 +98,8 @@ class Appliance:
         searched = self._collection(collection)
         if conversation is not None:
             history = _messages(self._conversations.turns(identity, conversation))
-        chosen: Mode = mode or self._choices.mode
+        named_writer: Mode | None = "generate" if model == self._models.chat_model_name else None
+        chosen: Mode = mode or named_writer or self._choices.mode
         return self._answer(question, identity, searched, chosen, tuple(history), conversation, cancel)
 
     def chat(
@@ -322,7 +323,10 @@ class Appliance:
     def _require_model(self, model: str | None) -> None:
         known = [served.id for served in self.models()]
         if model is not None and model not in known:
-            raise UnknownModel(f"There is no model {model!r} here; there are: {', '.join(known)}.")
+            raise UnknownModel(
+                f"There is no model {model!r} here; there are: {', '.join(known)}. "
+                "LECTERN_LLM chooses the language model when Lectern starts."
+            )
 
     def _warm_up(self) -> None:
         try:
@@ -344,6 +348,8 @@ class Appliance:
 def _require_askable(question: str) -> None:
     if not question.strip():
         raise BadInput("The question is empty. Write what you want to know.")
+    if not question.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in question):
+        raise BadInput("The question is not valid Unicode: it holds half a surrogate pair, or a byte that is no UTF-8.")
     if len(question) > MOST_QUESTION_CHARACTERS:
         raise BadInput(
             f"The question has {len(question):,} characters; at most {MOST_QUESTION_CHARACTERS:,} are read. "

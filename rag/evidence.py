@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,14 @@ from indexes.contents import StoredPage
 from indexes.lexical import words
 from ingest.sentences import sentence_spans
 from models.interfaces import Embedder
-from rag.question import Question, stem
+from rag.question import Question, meaningful, stem
 from rag.retrieval import Found, Retrieval
 
 _MOST_SENTENCES = 60  # embedded per question: some 70 ms on two cores
 _SHORTEST_CHARACTERS = 12
 _MOST_HEADING_WORDS = 8
+_FEWEST_WORDS, _FEWEST_NEW_WORDS = 5, 2
+_CODE = re.compile(r"\d[\w.:/-]{3,}")
 _WORD_WEIGHT, _PASSAGE_WEIGHT = 0.5, 0.3
 
 
@@ -72,7 +75,12 @@ def ranked_sentences(
     Support is the cosine to the question, plus the share of the question's words that stand in the sentence, plus the
     relative score of its passage.
     """
-    places = _places(retrieval.found, page_of)[:_MOST_SENTENCES]
+    asked = {stem(term) for term in weights.by_term}
+    places = [
+        (found, page, start, end)
+        for found, page, start, end in _places(retrieval.found, page_of)
+        if _says_more(page.text[start:end], asked | {stem(word) for word in words(found.chunk.title)})
+    ][:_MOST_SENTENCES]
     if not places:
         return []
     vectors = embedder.embed_passages([" ".join(page.text[start:end].split()) for _, page, start, end in places])
@@ -106,8 +114,19 @@ def _places(
 
 
 def _can_answer(text: str) -> bool:
-    """Not a question, nor a scrap, nor a heading: a few words without an end, which are no list item and no row."""
+    """Not a question, nor a scrap ("Ulta Beauty, Inc."), nor a heading: a few words without an end, which are no list
+    item, no row, and hold no number or code ("160.79.104.0/23")."""
     if len(text) < _SHORTEST_CHARACTERS or text.endswith("?"):
         return False
-    ended = text[-1] in '.!:;…。！।)"”»' or not text[0].isalnum() or " | " in text
-    return ended or len(text.split()) > _MOST_HEADING_WORDS
+    if " | " in text or _CODE.search(text):
+        return True
+    length = len(words(text))
+    ended = text[-1] in '.!:;…。！।)"”»' or not text[0].isalnum()
+    return length >= _FEWEST_WORDS and (ended or length > _MOST_HEADING_WORDS)
+
+
+def _says_more(text: str, known: set[str]) -> bool:
+    """Does it say anything besides the words (as stems) of the question and of the document's title? A longer sentence
+    may be just what was asked for."""
+    said = {stem(word) for word in meaningful(text)}
+    return len(said) > _MOST_HEADING_WORDS or len(said - known) >= _FEWEST_NEW_WORDS

@@ -24,8 +24,8 @@ _EMPTY_WORDS = frozenset(
 _POINTERS = frozenset(
     ("it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "him", "his", "she", "her", "there")
 )
-_CONTINUES = re.compile(r"^(and|but|or|so|also|then|what about|how about|why|what else|more|ok|okay|yes|no)\b", re.I)
-_SHORT_WORDS = 3
+_CONTINUES = re.compile(r"^(and|but|or|also|what about|how about|what else|more)\b", re.I)
+_FEW_WORDS = 5  # a question with as many words of meaning of its own stands alone, whatever it begins with
 _MOST_EARLIER_CHARACTERS = 500
 
 
@@ -40,10 +40,16 @@ class Question:
 
 
 def understand(text: str, earlier_questions: Sequence[str] = ()) -> Question:
-    """The question as retrieval reads it; a follow-up takes in the question before it."""
+    """The question as retrieval reads it. A follow-up takes in the last question before it that stands alone, so that
+    "And in 2019?" after "And in 2020?" still asks what the first one asked. A question that was asked before is read
+    as it was read then."""
     text = " ".join(text.split())
-    if earlier_questions and _leans_on_earlier(text):
-        standalone = f"{earlier_questions[-1].strip()[-_MOST_EARLIER_CHARACTERS:]} {text}"
+    earlier = list(earlier_questions)
+    if text in earlier:
+        earlier = earlier[: earlier.index(text)]
+    if earlier and _leans_on_earlier(text):
+        complete = next((asked for asked in reversed(earlier) if not _leans_on_earlier(asked)), earlier[0])
+        standalone = f"{complete.strip()[-_MOST_EARLIER_CHARACTERS:]} {text}"
         return Question(standalone, meaningful(standalone), completed=True)
     return Question(text, meaningful(text))
 
@@ -55,12 +61,13 @@ def meaningful(text: str) -> tuple[str, ...]:
 
 
 def _leans_on_earlier(text: str) -> bool:
-    """By rule: it begins like a continuation, points back with a pronoun, or hardly says anything by itself."""
+    """By rule: it hardly says anything by itself, or says little and begins like a continuation or points back."""
     found = words(text)
     own = [word for word in found if word not in _EMPTY_WORDS]
-    if _CONTINUES.match(text) or len(own) < _SHORT_WORDS - 1:
+    if len(own) < 2:
         return True
-    return len(own) < _SHORT_WORDS + 2 and any(word in _POINTERS for word in found)
+    points_back = any(word in _POINTERS for word in found)
+    return len(own) < _FEW_WORDS and (points_back or bool(_CONTINUES.match(text)))
 
 
 def stem(word: str) -> str:

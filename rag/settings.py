@@ -19,7 +19,12 @@ class Settings(BaseSettings):
     current folder, else from here; NIM's own variables are honoured where they mean the same."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LECTERN_", toml_file="lectern.toml", extra="forbid", frozen=True, populate_by_name=True
+        env_prefix="LECTERN_",
+        env_ignore_empty=True,
+        toml_file="lectern.toml",
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
     )
 
     home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("lectern")))

@@ -44,7 +44,7 @@ def source_of(cited: StoredCitation, collection: Collection) -> Source:
         rectangles=rectangles(page, cited.start, cited.end),
         has_image=bool(page.lines) and _is_as_cited(row, cited.content_id) and _is_on_disk(row, path),
         heading=cited.heading,
-        banner=_banner(row, cited.content_id),
+        banner=_banner(row, path, cited.content_id),
     )
 
 
@@ -73,9 +73,11 @@ def _is_as_cited(row: DocumentRow | None, content_id: int) -> bool:
     return row is not None and row.content_id == content_id
 
 
-def _banner(row: DocumentRow | None, content_id: int) -> str | None:
+def _banner(row: DocumentRow | None, path: Path | None, content_id: int) -> str | None:
     if row is None:
         return "The file is no longer in its folder. This is its text as it was read for this answer."
     if not _is_as_cited(row, content_id):
         return "The file has changed since this answer. This is its text as it was read then."
+    if not _is_on_disk(row, path):
+        return "The file on the disk is no longer the one that was read. This is its text as it was read."
     return None

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from indexes.lexical import words
+from ingest.sentences import sentence_spans
 from models.interfaces import Embedder
+from rag.citations import without_markers
 from rag.evidence import Sentence
 from rag.question import meaningful, stem
 
@@ -17,6 +19,7 @@ LEAST_COSINE, LEAST_WORDS = 0.65, 0.7
 in that sentence's passage. Of the sentences of hr-handbook's reference answers 80 % pass against their own question's
 passages, 1.3 % against another question's (with the check of denials 74 % and 0.8 %); see docs/decisions."""
 _REPEATED_WORDS = 4
+_FEWEST_WORDS = 4
 
 _DENIAL = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|except|unless|exclud\w+|nicht|kein\w*|nie|ohne|ne|pas|jamais|sans|nunca|sin)\b"
@@ -25,14 +28,14 @@ _DENIAL = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+")
-_END = re.compile(r"[.!?…]+[\"'”’)]*\s+|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+_LIST_MARK = re.compile(r"^(?:[-*•]|\d{1,3}[.)])\s+")
 
 
 def supporting_sentence(text: str, evidence: Sequence[Sentence], embedder: Embedder) -> Sentence | None:
     """The document's sentence that `text` stands on: near in meaning, denying where `text` denies, and in a passage
     that holds its words, with every number and every name. None when there is none, or when `text` goes round in
     circles."""
-    if not evidence or _goes_round(text):
+    if not evidence or _goes_round(text) or len(words(text)) < _FEWEST_WORDS:
         return None
     vector = embedder.embed_passages([text])[0]
     cosines = np.array([sentence.vector for sentence in evidence], dtype=np.float32) @ vector
@@ -48,16 +51,21 @@ def supporting_sentence(text: str, evidence: Sequence[Sentence], embedder: Embed
 
 
 def whole_sentences(pieces: Iterator[str]) -> Iterator[str]:
-    """A stream of text, regrouped: each complete sentence as soon as its end is certain, the rest at the end."""
+    """A stream of text, regrouped: each complete sentence as soon as the next one has begun, the rest at the end;
+    without the marks of lists, and without the model's own [1], which point to nothing here."""
     waiting = ""
     for piece in pieces:
         waiting += piece
-        while match := _END.search(waiting):
-            if sentence := waiting[: match.end()].strip():
-                yield sentence
-            waiting = waiting[match.end() :]
-    if waiting.strip():
-        yield waiting.strip()
+        *complete, last = sentence_spans(waiting) or [(0, 0)]
+        for start, end in complete:
+            yield from _spoken(waiting[start:end])
+        waiting = waiting[last[0] :]
+    yield from _spoken(waiting)
+
+
+def _spoken(sentence: str) -> Iterator[str]:
+    if said := without_markers(_LIST_MARK.sub("", sentence.strip())).strip():
+        yield said
 
 
 def _holds_facts(text: str, passage: str) -> bool:

@@ -23,6 +23,8 @@ FRAME_S = 0.06
 TICK_BUSY_S = 1.0
 TICK_IDLE_S = 4.0
 
+OWN_COLLECTIONS = "eval-"
+
 
 @dataclass(frozen=True)
 class Screen:
@@ -138,7 +140,8 @@ class Handlers:
         self._runs.stop(tab)
 
     def collections(self) -> list[str]:
-        return self._appliance.collections(signed_in())
+        """Those that people ask; what `eval` made for itself is left out."""
+        return [name for name in self._appliance.collections(signed_in()) if not name.startswith(OWN_COLLECTIONS)]
 
     def about(self) -> str:
         return render_about(self._appliance.describe())

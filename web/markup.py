@@ -16,6 +16,8 @@ from rag.events import Citation
 TAGS = {"p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "h4", "table", "thead", "tbody", "tr", "th", "td"}
 RULES = ["paragraph", "list", "emphasis", "backticks", "fence", "code", "heading", "table", "newline", "escape"]
 MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+# Of a quote only the marker behind its closing mark is ours; a document's own [2] stays as it is.
+QUOTE_MARKER = re.compile(r"(?<=”)\s*\[(\d{1,3})\](?=</p>)")
 CODE = re.compile(r"(<pre>.*?</pre>|<code>.*?</code>)", re.DOTALL)
 
 
@@ -23,12 +25,12 @@ def quoted(text: str, citations: Sequence[Citation]) -> str:
     """Paragraphs of a document's own words; line breaks within a paragraph stay where they are."""
     paragraphs = (part.strip() for part in re.split(r"\n\s*\n", text))
     html = "".join(f"<p>{escape(part)}</p>" for part in paragraphs if part)
-    return _with_buttons(html, citations)
+    return _with_buttons(html, citations, QUOTE_MARKER)
 
 
 def written(text: str, citations: Sequence[Citation]) -> str:
     """A model's Markdown: paragraphs, lists, emphasis, code, tables; headings all of one modest size."""
-    return _with_buttons(_sanitised(_markdown(text)), citations)
+    return _with_buttons(_sanitised(_markdown(text)), citations, MARKER)
 
 
 def _markdown(text: str) -> str:
@@ -48,7 +50,7 @@ def _sanitised(html: str) -> str:
     return str(nh3.clean(html, tags=TAGS, attributes={}, link_rel=None))
 
 
-def _with_buttons(html: str, citations: Sequence[Citation]) -> str:
+def _with_buttons(html: str, citations: Sequence[Citation], marker: re.Pattern[str]) -> str:
     """`html`, whose tags carry no attributes, with the markers outside code as buttons."""
     by_number = {citation.n: citation for citation in citations}
 
@@ -58,7 +60,7 @@ def _with_buttons(html: str, citations: Sequence[Citation]) -> str:
         return f'<span class="lx-marker">{match[1]}</span>' if citation is None else citation_button(citation)
 
     parts = CODE.split(html)
-    return "".join(part if CODE.fullmatch(part) else MARKER.sub(button, part) for part in parts)
+    return "".join(part if CODE.fullmatch(part) else marker.sub(button, part) for part in parts)
 
 
 def citation_button(citation: Citation) -> str:

@@ -135,6 +135,7 @@ def _listen_to_conversations(page: gr.Blocks, parts: Parts, handlers: Handlers) 
     changes = _screen_parts(parts)
     page.load(arrive, [parts.scope], changes, **QUIET)
     page.load(handlers.about, None, [parts.about], **QUIET)
+    page.load(lambda: gr.Dropdown(choices=handlers.collections()), None, [parts.scope], **QUIET)
     parts.new.click(begin, [parts.scope], changes, **QUIET)
     parts.conversations.select(choose, [parts.scope], changes, **QUIET)
 

@@ -31,6 +31,7 @@ STEPS_RUNNING = {
     "generate": "Writing the answer",
     "verify": "Checking each quote",
 }
+FIRST_WORDS_CHARACTERS = 70
 SNIPPET_CHARACTERS = 320
 
 
@@ -92,7 +93,7 @@ def _step(step: Step) -> str:
 def _verdict(turn: Turn) -> str:
     if turn.answer is None or not turn.answer.refused:
         return ""
-    return '<p class="lx-verdict">Not found in your documents</p>'
+    return '<p class="lx-verdict">No clear answer in your documents</p>'
 
 
 def _text(turn: Turn) -> str:
@@ -137,7 +138,9 @@ def _closest(turn: Turn) -> str:
 
 def _passage(passage: Passage) -> str:
     page = f", page {passage.page}" if passage.page is not None else ""
-    heading = f'<span class="lx-passage-heading">{escape(passage.heading)}</span>' if passage.heading else ""
+    # The first words tell passages apart that stand under one heading.
+    first_words = " ".join(passage.text.split())[:FIRST_WORDS_CHARACTERS]
+    heading = f'<span class="lx-passage-heading">{escape(passage.heading)} · {escape(first_words)}…</span>'
     text = passage.text[:SNIPPET_CHARACTERS].rstrip()
     more = "…" if len(passage.text) > SNIPPET_CHARACTERS else ""
     return (

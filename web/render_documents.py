@@ -29,7 +29,7 @@ def render_documents(status: CollectionStatus) -> str:
     if not status.folders and not status.files:
         return (
             '<div class="lx-empty"><p><strong>No documents yet.</strong></p><p>Type the path of a folder below and '
-            "press Add. Lectern reads it where it is, and keeps up with what changes in it.</p></div>"
+            "press Add. Lectern reads it where it is; add it again to have its changes read.</p></div>"
         )
     folders = "".join(f'<li title="{escape(folder, quote=True)}">{escape(folder)}</li>' for folder in status.folders)
     return (
@@ -81,7 +81,7 @@ def _progress(activity: Activity) -> tuple[int, int]:
 
 
 def _totals(status: CollectionStatus) -> str:
-    ready = sum(file.state == "indexed" for file in status.files)
+    ready = sum(file.state in ("indexed", "partial") for file in status.files)
     pages = sum(file.pages_indexed for file in status.files)
     parts = [f"{ready:,} of {counted(len(status.files), 'file')} ready", counted(pages, "page")]
     if status.lag_s >= LAG_WORTH_SAYING_S:
