@@ -19,6 +19,7 @@ _ABBREVIATIONS = frozenset(
         op al""",
     )
 )
+_LIST_NUMBER = re.compile(r"\(?(?:\d{1,3}|[a-z])\.")
 _LONG_CHARACTERS = 300
 _LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’»)\]]*$")
 
@@ -48,6 +49,8 @@ def _within_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def _is_end(text: str, first: int, match: re.Match[str]) -> bool:
     """A mark before a small letter ends nothing, nor does a full stop after an abbreviation or an initial; a semicolon
     ends what has grown too long to be read as one sentence (the enumerations of contracts and reports)."""
+    if _LIST_NUMBER.fullmatch(text[first : match.end()].strip()):
+        return False
     if match.group() == ";":
         return match.end() - first > _LONG_CHARACTERS
     following = text[match.end() : match.end() + 3].lstrip()

@@ -20,7 +20,7 @@ from rag.citations import CitationList
 from rag.events import Answer, Cited, Event, Mode, Passage, Retrieved, Stage, Token
 from rag.evidence import Sentence, TermWeights, ranked_sentences, term_weights
 from rag.prompt import ANSWER_TOKENS, NOT_FOUND, build_prompt
-from rag.question import Question, understand
+from rag.question import Question, understand, years
 from rag.quoting import choose_quotes
 from rag.refusal import ANSWER_FROM, CALIBRATION, Signals
 from rag.retrieval import Retrieval, Retriever
@@ -28,6 +28,7 @@ from rag.support import supporting_sentence, whole_sentences
 
 _log = logging.getLogger(__name__)
 PASSAGES = 8
+_ANOTHER_YEAR = 0.5  # what is left of the confidence when a year of the question stands nowhere
 REFUSAL = "The documents do not seem to answer this question."
 NOTHING_READ = "There is nothing to answer from yet: no document of this collection has been read."
 
@@ -97,7 +98,7 @@ class Answerer:
         ranked = self._select(draft, collection, question, retrieval)
         cancel.check()
         if draft.confidence < ANSWER_FROM or not ranked:
-            yield from _refuse(draft, passages)
+            yield from _refuse(draft, passages, collection)
         elif mode == "generate" and model is not None:
             yield from self._generate(draft, retrieval, ranked, model, history, cancel)
         else:
@@ -133,6 +134,9 @@ class Answerer:
         ranked = ranked_sentences(retrieval, weights, collection.contents.page, self._embedder)
         signals = signals_of(retrieval, ranked, weights)
         draft.confidence = CALIBRATION.confidence(signals) if ranked else 0.0
+        if absent := years(question.text) - years(" ".join(_with_headings(hit.chunk) for hit in retrieval.found)):
+            draft.confidence *= _ANOTHER_YEAR
+            draft.notes.append(f"No passage that was found mentions {', '.join(sorted(absent))}.")
         draft.timings_ms["select"] = round(1000 * (time.perf_counter() - clock), 2)
         return ranked
 
@@ -201,7 +205,7 @@ def signals_of(retrieval: Retrieval, ranked: Sequence[Sentence], weights: TermWe
 
 
 def _with_headings(chunk: StoredChunk) -> str:
-    return f"{chunk.title} {chunk.heading} {chunk.text}"
+    return f"{chunk.file} {chunk.title} {chunk.heading} {chunk.text}"
 
 
 def _quote(draft: _Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
@@ -212,11 +216,16 @@ def _quote(draft: _Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
         yield Cited(citation)
 
 
-def _refuse(draft: _Draft, passages: Sequence[Passage]) -> Iterator[Event]:
+def _refuse(draft: _Draft, passages: Sequence[Passage], collection: Collection) -> Iterator[Event]:
     draft.refused = True
     yield draft.say(REFUSAL if passages else NOTHING_READ)
     if passages:
         draft.notes.append("The closest passages are shown, so that you can judge for yourself.")
+    embedded, chunks = collection.vectors.counts()
+    if embedded < chunks:
+        draft.notes.append(
+            f"Reading is not finished: {embedded:,} of {chunks:,} passages can be found by meaning so far."
+        )
 
 
 def _usage(usage: Usage) -> dict[str, int]:

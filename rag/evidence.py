@@ -79,7 +79,7 @@ def ranked_sentences(
     places = [
         (found, page, start, end)
         for found, page, start, end in _places(retrieval.found, page_of)
-        if _says_more(page.text[start:end], asked | {stem(word) for word in words(found.chunk.title)})
+        if _says_something(page.text[start:end], asked, {stem(word) for word in words(found.chunk.title)})
     ][:_MOST_SENTENCES]
     if not places:
         return []
@@ -125,8 +125,8 @@ def _can_answer(text: str) -> bool:
     return length >= _FEWEST_WORDS and (ended or length > _MOST_HEADING_WORDS)
 
 
-def _says_more(text: str, known: set[str]) -> bool:
-    """Does it say anything besides the words (as stems) of the question and of the document's title? A longer sentence
-    may be just what was asked for."""
+def _says_something(text: str, asked: set[str], title: set[str]) -> bool:
+    """Words as stems: does it say anything besides what was asked and the document's title? What was asked for word by
+    word is an answer, too."""
     said = {stem(word) for word in meaningful(text)}
-    return len(said) > _MOST_HEADING_WORDS or len(said - known) >= _FEWEST_NEW_WORDS
+    return len(said - asked - title) >= _FEWEST_NEW_WORDS or asked <= said

@@ -25,6 +25,7 @@ _POINTERS = frozenset(
     ("it", "its", "they", "them", "their", "this", "that", "these", "those", "he", "him", "his", "she", "her", "there")
 )
 _CONTINUES = re.compile(r"^(and|but|or|also|what about|how about|what else|more)\b", re.I)
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _FEW_WORDS = 5  # a question with as many words of meaning of its own stands alone, whatever it begins with
 _MOST_EARLIER_CHARACTERS = 500
 
@@ -52,6 +53,11 @@ def understand(text: str, earlier_questions: Sequence[str] = ()) -> Question:
         standalone = f"{complete.strip()[-_MOST_EARLIER_CHARACTERS:]} {text}"
         return Question(standalone, meaningful(standalone), completed=True)
     return Question(text, meaningful(text))
+
+
+def years(text: str) -> set[str]:
+    """The years that stand in the text, also in "FY2018"."""
+    return set(_YEAR.findall(text))
 
 
 def meaningful(text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 Request = Callable[[str, dict[str, object]], Iterator[dict[str, object]]]
+_WIDE = 10_000
 _STATE_STYLES = {"indexed": "green", "partial": "yellow", "pending": "dim", "skipped": "dim"}
 
 
@@ -21,7 +22,7 @@ def print_messages(command: str, messages: Iterator[dict[str, object]], *, as_js
     """Print a command's messages as they come; returns the exit status."""
     from rich.console import Console
 
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     result: Message | None = None
     with _progress(errors) as progress:
         shown = _ProgressView(progress, errors)
@@ -44,7 +45,10 @@ def print_messages(command: str, messages: Iterator[dict[str, object]], *, as_js
     if as_json:
         print(json.dumps(result, ensure_ascii=False))
     else:
-        _VIEWS[command](Console(highlight=False, soft_wrap=True), result)
+        console = Console(highlight=False, soft_wrap=True)
+        if not console.is_terminal:  # for grep: no name is cut, no line broken
+            console.width = _WIDE
+        _VIEWS[command](console, result)
     return 0
 
 
@@ -142,7 +146,8 @@ def _print_status(console: Console, result: Message) -> None:
         state = f"[{_STATE_STYLES.get(file['state'], 'red')}]{file['state']}[/]"
         # Paths and reasons as they are: brackets in them are no markup.
         table.add_row(state, Text(file["path"]), pages, str(file["chunks"] or ""), Text(file["reason"] or ""))
-    console.print(table)
+    if result["files"]:
+        console.print(table)
     totals = result["totals"]
     unread = totals["skipped"] + totals["failed"] + totals["quarantined"]
     console.print(

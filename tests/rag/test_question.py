@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.question import understand
+from rag.question import understand, years
 
 
 def test_a_question_of_its_own_stays_as_it_is() -> None:
@@ -35,3 +35,22 @@ def test_words_that_carry_no_meaning_count_only_when_there_are_no_others() -> No
 
 def test_each_term_is_there_once() -> None:
     assert understand("lens or Lens or LENS").terms == ("lens",)
+
+
+def test_a_chain_of_follow_ups_keeps_to_the_question_that_stands_alone() -> None:
+    earlier = ["What was the revenue of Nike in fiscal 2021?", "And in fiscal 2020?"]
+    asked = understand("And in fiscal 2019?", earlier)
+    assert asked.text == "What was the revenue of Nike in fiscal 2021? And in fiscal 2019?"
+
+
+def test_a_follow_up_asked_again_is_read_as_the_first_time() -> None:
+    earlier = ["What does the premium cover?", "And for families?", "Who was Napoleon Bonaparte of France?"]
+    assert understand("And for families?", earlier).text == "What does the premium cover? And for families?"
+
+
+def test_a_whole_question_stands_alone_whatever_it_begins_with() -> None:
+    assert not understand("Why do ducks dive for food?", ["What does the premium cover?"]).completed
+
+
+def test_years_are_found_in_names_of_fiscal_years_too() -> None:
+    assert years("FY2018 against 2019, not 12019 or 20190") == {"2018", "2019"}

@@ -75,3 +75,17 @@ def test_a_stream_becomes_whole_sentences() -> None:
     pieces = ["The le", "ns costs 4.", "5 pounds. It", " is heavy!\nAsk", " the Board"]
     assert list(whole_sentences(iter(pieces))) == ["The lens costs 4.5 pounds.", "It is heavy!", "Ask the Board"]
     assert list(whole_sentences(iter([]))) == []
+
+
+def test_a_stream_is_not_cut_at_abbreviations_or_list_numbers() -> None:
+    pieces = [
+        "Ulta Beauty, In",
+        "c. opened 47 new stores, e.g. in Ohio [2]. Steps:\n1. Open",
+        " the page [1].\n2. Read it.",
+    ]
+    assert list(whole_sentences(iter(pieces))) == [
+        "Ulta Beauty, Inc. opened 47 new stores, e.g. in Ohio.",
+        "Steps:",
+        "Open the page.",
+        "Read it.",
+    ]

@@ -109,7 +109,7 @@ def test_an_answer_shows_its_text_with_a_button_for_each_citation() -> None:
 
 
 def test_a_marker_without_a_citation_is_not_clickable() -> None:
-    html = quoted("Leave is twenty days. [1] [2]", [a_citation(1)])
+    html = quoted("“Leave is twenty days.” [1]\n\n“It is paid.” [2]", [a_citation(1)])
     assert len(Tags(html).named("lx-citation")) == 1
     assert '<span class="lx-marker">2</span>' in html
 
@@ -242,7 +242,7 @@ def test_files_that_need_a_person_come_first_with_their_reason() -> None:
     assert [row["data-state"] for row in tags.named("lx-file")] == ["partial", "indexed"]
     assert "pages 2–4 hold no text" in tags.text
     assert "1 of 4 pages" in tags.text
-    assert "1 of 2 files ready · 4 pages" in tags.text
+    assert "2 of 2 files ready · 4 pages" in tags.text
 
 
 def test_progress_counts_what_is_further_from_the_end_and_tells_the_time_left() -> None:
@@ -273,3 +273,10 @@ def test_a_collection_without_documents_says_what_to_do() -> None:
 )
 def test_durations_are_said_for_people(milliseconds: float, said: str) -> None:
     assert duration(milliseconds) == said
+
+
+def test_a_documents_own_markers_stay_text() -> None:
+    citation = Citation("id", 2, "a.pdf", None, 1, "as Smith [2] says, x[10] = 3.", 1, 1, True)
+    html = quoted("“as Smith [2] says, x[10] = 3.” [2]", [citation])
+    assert html.count("<button") == 1
+    assert "Smith [2] says, x[10] = 3.”" in html
