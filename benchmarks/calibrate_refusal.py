@@ -102,7 +102,8 @@ def main() -> None:
         weights = np.where(y == 1, 0.5 / max(1, y.sum()), 0.5 / max(1, (1 - y).sum())) * 100
         print(f"{folder.name}: {len(y)} questions, {int(y.sum())} answerable", file=sys.stderr)
         for i, name in enumerate(("passage cosine", "sentence cosine", "coverage")):
-            print(f"  {name} alone: AUROC {auroc(x[:, i], y):.3f}", file=sys.stderr)
+            if not all(answerable):
+                print(f"  {name} alone: AUROC {auroc(x[:, i], y):.3f}", file=sys.stderr)
         xs.append(x)
         ys.append(y)
         ws.append(weights)
@@ -118,12 +119,14 @@ def main() -> None:
     start = 0
     for folder, part in zip(map(Path, sys.argv[1:]), ys, strict=True):
         scores, truth = held_out[start : start + len(part)], part
-        result[folder.name] = {
-            "auroc": round(auroc(scores, truth), 4),
-            "balanced_accuracy": round(balanced_accuracy(scores, truth), 4),
-            "false_refusals": round(float((scores[truth == 1] <= 0).mean()), 4),
-            "false_answers": round(float((scores[truth == 0] > 0).mean()), 4),
-        }
+        figures = {"false_refusals": round(float((scores[truth == 1] <= 0).mean()), 4)}
+        if not truth.all():
+            figures |= {
+                "auroc": round(auroc(scores, truth), 4),
+                "balanced_accuracy": round(balanced_accuracy(scores, truth), 4),
+                "false_answers": round(float((scores[truth == 0] > 0).mean()), 4),
+            }
+        result[folder.name] = figures
         start += len(part)
     names = ("passage_cosine", "sentence_cosine", "coverage", "intercept")
     result["coefficients"] = dict(zip(names, np.round(fit(x, y, w), 2).tolist(), strict=True))
