@@ -149,7 +149,7 @@ class Slow:
         yield Stage("retrieve", EVIL)
         yield Retrieved(())
         yield Token("First")
-        for _second in range(200):
+        for _ in range(3000):  # far longer than any wait of the tests, however busy the machine is
             if cancel.wait(0.1):
                 self.cancelled.set()
                 yield Failed("cancelled", "Stopped.")
