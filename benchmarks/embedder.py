@@ -20,16 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# A script's folder is on the path, and not the one above it where the packages are: hence the imports after it.
-from models.catalog import load_catalog  # noqa: E402
-from models.devices import detect  # noqa: E402
-from models.download import ensure  # noqa: E402
-from models.embedder import OnnxEmbedder  # noqa: E402
-from models.interfaces import Vectors  # noqa: E402
-from models.tokenization import WindowTokenizer  # noqa: E402
+from models.catalog import load_catalog
+from models.devices import detect
+from models.download import ensure
+from models.embedder import OnnxEmbedder
+from models.interfaces import Vectors
+from models.tokenization import WindowTokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
 
 Embed = Callable[[list[str]], Vectors]
 

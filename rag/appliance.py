@@ -32,7 +32,7 @@ from rag.errors import BadInput, NotFound, RagError, UnknownCollection, UnknownM
 from rag.events import Answer, Done, Event, Failed, Mode, Passage
 from rag.loaded_models import LoadedModels
 from rag.mirrors import Mirrors, log_event
-from rag.question import understand
+from rag.question import require_askable, understand
 from rag.retrieval import Retriever
 from rag.sources import Source, page_image_of, source_of
 from rag.status import CollectionStatus, collection_status
@@ -40,7 +40,6 @@ from rag.status import CollectionStatus, collection_status
 _log = logging.getLogger(__name__)
 DEFAULT_COLLECTION = "default"
 LECTERN_MODEL = "lectern"
-MOST_QUESTION_CHARACTERS = 8000
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Appliance:
         `conversation`, the history is read from it and the turn is stored in it. Raises RagError before the first
         event."""
         require_read(identity, collection)
-        _require_askable(question)
+        require_askable(question)
         self._require_model(model)
         searched = self._collection(collection)
         if conversation is not None:
@@ -131,7 +130,7 @@ class Appliance:
     ) -> tuple[list[Passage], dict[str, float]]:
         """The best `k` passages, and the milliseconds of each step."""
         require_read(identity, collection)
-        _require_askable(query)
+        require_askable(query)
         if k < 1:
             raise BadInput(f"k = {k} makes no sense: ask for at least one passage.")
         question = understand(query, [message.content for message in history if message.role == "user"])
@@ -343,18 +342,6 @@ class Appliance:
             self._library.close()
         except StorageError as exc:  # the caches are made anew at the next start
             _log.warning("%s", exc)
-
-
-def _require_askable(question: str) -> None:
-    if not question.strip():
-        raise BadInput("The question is empty. Write what you want to know.")
-    if not question.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise BadInput("The question is not valid Unicode: it holds half a surrogate pair, or a byte that is no UTF-8.")
-    if len(question) > MOST_QUESTION_CHARACTERS:
-        raise BadInput(
-            f"The question has {len(question):,} characters; at most {MOST_QUESTION_CHARACTERS:,} are read. "
-            "Put a long text into a file of the folder, and ask about it."
-        )
 
 
 def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:

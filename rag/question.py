@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexes.lexical import words
+from rag.errors import BadInput
 
 # Function words of English, and the words that questions are made of; they say nothing about the subject.
 _EMPTY_WORDS = frozenset(
@@ -28,6 +29,7 @@ _CONTINUES = re.compile(r"^(and|but|or|also|what about|how about|what else|more)
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _FEW_WORDS = 5  # a question with as many words of meaning of its own stands alone, whatever it begins with
 _MOST_EARLIER_CHARACTERS = 500
+MOST_QUESTION_CHARACTERS = 8000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,19 @@ class Question:
     text: str
     terms: tuple[str, ...]
     completed: bool = False
+
+
+def require_askable(question: str) -> None:
+    """Raises BadInput when there is nothing to ask, too much to read, or no text at all."""
+    if not question.strip():
+        raise BadInput("The question is empty. Write what you want to know.")
+    if not question.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in question):
+        raise BadInput("The question is not valid Unicode: it holds half a surrogate pair, or a byte that is no UTF-8.")
+    if len(question) > MOST_QUESTION_CHARACTERS:
+        raise BadInput(
+            f"The question has {len(question):,} characters; at most {MOST_QUESTION_CHARACTERS:,} are read. "
+            "Put a long text into a file of the folder, and ask about it."
+        )
 
 
 def understand(text: str, earlier_questions: Sequence[str] = ()) -> Question:
