@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.catalog import load_catalog
 from models.devices import detect
 from models.download import ensure
-from models.embedder import OnnxEmbedder
+from models.embedding.onnx_embedder import OnnxEmbedder
+from models.embedding.tokenization import WindowTokenizer
 from models.interfaces import Vectors
-from models.tokenization import WindowTokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 

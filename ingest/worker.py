@@ -30,7 +30,7 @@ from models.cancellation import Cancelled, CancelToken
 from models.catalog import load_catalog
 from models.devices import detect
 from models.download import ensure
-from models.embedders import open_embedder
+from models.embedding.opening import open_embedder
 from models.errors import ModelError
 from models.interfaces import Embedder
 

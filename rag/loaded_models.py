@@ -6,13 +6,13 @@ import threading
 from pathlib import Path
 
 from models.catalog import Entry
-from models.chat import OpenAIChat
 from models.devices import Devices, choose_llama_threads
 from models.download import ensure
-from models.embedders import open_embedder
+from models.embedding.opening import open_embedder
+from models.engines.chat import OpenAIChat
+from models.engines.llama_cpp import LlamaServer
 from models.errors import EngineUnavailable
 from models.interfaces import ChatModel, Embedder
-from models.llama_cpp import LlamaServer
 
 
 class LoadedModels:

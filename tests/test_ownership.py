@@ -78,7 +78,7 @@ def test_a_second_process_starts_nothing_of_its_own(lectern, served: psutil.Proc
     assert seen == set()
     assert {file["path"]: file["state"] for file in result["files"]} == {"lens.txt": "indexed", "horn.txt": "indexed"}
     after = sorted(command_lines(served))
-    for program in ("ingest.worker", "models.llama_server"):
+    for program in ("ingest.worker", "models.engines.llama_server"):
         assert [line for line in after if program in line] == [line for line in before if program in line]
         assert len([line for line in after if program in line]) == 1
 

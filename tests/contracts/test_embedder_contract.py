@@ -11,9 +11,9 @@ import pytest
 
 from models.catalog import load_catalog
 from models.download import ensure
-from models.embedder import OnnxEmbedder
+from models.embedding.onnx_embedder import OnnxEmbedder
+from models.embedding.torch_embedder import TorchEmbedder
 from models.interfaces import Embedder
-from models.torch_embedder import TorchEmbedder
 
 SENTENCES = [
     "The deductible is 1,500 dollars a year for each member.",

@@ -25,7 +25,7 @@ def embedder(cache: Path) -> Embedder:
     from models.catalog import load_catalog
     from models.devices import detect
     from models.download import ensure
-    from models.embedders import open_embedder
+    from models.embedding.opening import open_embedder
 
     entry = load_catalog().entry("all-minilm-l6-v2")
     return open_embedder(entry, ensure(entry, cache, fetch=False), detect())[0]

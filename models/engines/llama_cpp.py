@@ -15,9 +15,9 @@ from pathlib import Path
 
 from models.cancellation import CancelToken
 from models.devices import LlamaThreads
-from models.endpoint import Address
+from models.engines.endpoint import Address
+from models.engines.llama_server import API_KEY_VARIABLE
 from models.errors import EngineUnavailable
-from models.llama_server import API_KEY_VARIABLE
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -44,8 +44,8 @@ class _Child:
 
 
 class LlamaServer:
-    """The server for one GGUF file. Thread-safe. Fulfils `models.endpoint.Endpoint`: whoever asks for its address
-    gets it when the model is loaded, and starts the server again if it has crashed, after a growing pause."""
+    """The server for one GGUF file. Thread-safe. Fulfils `models.engines.endpoint.Endpoint`: whoever asks for its
+    address gets it when the model is loaded, and starts the server again if it has crashed, after a growing pause."""
 
     def __init__(self, model_file: Path, context_tokens: int, threads: LlamaThreads, log_file: Path) -> None:
         self._model_file = model_file
@@ -145,7 +145,7 @@ class LlamaServer:
             with self._log_file.open("ab") as log:
                 process = subprocess.Popen(
                     self._command(),
-                    cwd=Path(__file__).resolve().parents[1],
+                    cwd=Path(__file__).resolve().parents[2],
                     env=environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -159,7 +159,7 @@ class LlamaServer:
 
     def _command(self) -> list[str]:
         return [
-            sys.executable, "-m", "models.llama_server",
+            sys.executable, "-m", "models.engines.llama_server",
             "--model", str(self._model_file.resolve()),
             "--alias", self._model_file.stem,
             "--context-tokens", str(self._context_tokens),

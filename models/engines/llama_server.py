@@ -1,4 +1,4 @@
-"""The child process that runs llama.cpp's own OpenAI-style server. Started by `models.llama_cpp`, not by hand.
+"""The child process that runs llama.cpp's own OpenAI-style server. Started by `models.engines.llama_cpp`, not by hand.
 
 It says its address in one JSON line on standard output when the model is loaded, and ends when its standard input
 does: when the parent closes the pipe, or dies in whatever way. (A death signal from Linux would not do: it is sent
@@ -40,7 +40,7 @@ def _end_with_parent() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="llama.cpp as a supervised child; see models/llama_cpp.py")
+    parser = argparse.ArgumentParser(description="llama.cpp as a supervised child; see models/engines/llama_cpp.py")
     parser.add_argument("--model", required=True)
     parser.add_argument("--alias", required=True)
     for number in ("--context-tokens", "--decode-threads", "--prefill-threads"):

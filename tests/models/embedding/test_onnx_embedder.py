@@ -13,12 +13,12 @@ import pytest
 from models.catalog import load_catalog
 from models.devices import Devices, Gpu
 from models.download import ensure
-from models.embedder import OnnxEmbedder
-from models.embedders import open_embedder
+from models.embedding.onnx_conversion import onnx_file
+from models.embedding.onnx_embedder import OnnxEmbedder
+from models.embedding.opening import open_embedder
+from models.embedding.tokenization import Window, batches
+from models.embedding.torch_embedder import TorchEmbedder
 from models.errors import ModelError
-from models.onnx_conversion import onnx_file
-from models.tokenization import Window, batches
-from models.torch_embedder import TorchEmbedder
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,11 @@ def test_loading_int8_needs_no_torch_and_less_than_a_second_of_the_cpu(folder: P
     onnx_file(folder, "int8")
     script = (
         "import sys, time; from pathlib import Path;"
-        "from models.embedder import OnnxEmbedder; OnnxEmbedder(Path(sys.argv[1])).embed_queries(['hello']);"
+        "from models.embedding.onnx_embedder import OnnxEmbedder;"
+        "OnnxEmbedder(Path(sys.argv[1])).embed_queries(['hello']);"
         "print(time.process_time(), 'torch' in sys.modules, 'onnx' in sys.modules)"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     fastest = min(_load(script, folder, root) for _ in range(3))
     assert fastest < 1.0
 

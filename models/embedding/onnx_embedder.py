@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.embedding.onnx_conversion import onnx_file, stamp_of
+from models.embedding.onnx_graph import Precision
+from models.embedding.tokenization import Window, WindowTokenizer, batches
 from models.errors import ModelError
 from models.interfaces import Vectors
-from models.onnx_conversion import onnx_file, stamp_of
-from models.onnx_graph import Precision
-from models.tokenization import Window, WindowTokenizer, batches
 
 if TYPE_CHECKING:
     import onnxruntime

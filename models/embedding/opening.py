@@ -23,10 +23,10 @@ def open_embedder(
         raise ModelError(f"{entry.name} is a model of the kind {entry.kind}, not an embedder")
     chosen, why = _choose(devices) if device == "auto" else (device, "as the settings say")
     if chosen == "cuda":
-        from models.torch_embedder import TorchEmbedder
+        from models.embedding.torch_embedder import TorchEmbedder
 
         return TorchEmbedder(folder, "cuda", precision="fp16"), f"{entry.name} in fp16 on the GPU: {why}"
-    from models.embedder import OnnxEmbedder
+    from models.embedding.onnx_embedder import OnnxEmbedder
 
     threads, side_by_side = choose_embedder_threads(devices)
     embedder = OnnxEmbedder(folder, precision="int8", threads=threads)

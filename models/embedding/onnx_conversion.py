@@ -8,8 +8,8 @@ import os
 import time
 from pathlib import Path
 
+from models.embedding.onnx_graph import BertShape, Precision, encoder_model
 from models.errors import ModelError
-from models.onnx_graph import BertShape, Precision, encoder_model
 from models.verification import known_sha256
 
 CONVERTER_VERSION = 1

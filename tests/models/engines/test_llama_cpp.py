@@ -12,12 +12,12 @@ import pytest
 
 from models.cancellation import Cancelled, CancelToken
 from models.catalog import load_catalog
-from models.chat import OpenAIChat
 from models.devices import LlamaThreads
 from models.download import ensure
+from models.engines.chat import OpenAIChat
+from models.engines.llama_cpp import LlamaServer
 from models.errors import EngineRefused, EngineUnavailable
 from models.interfaces import ChatMessage
-from models.llama_cpp import LlamaServer
 
 THREADS = LlamaThreads(decode=1, prefill=2)
 CONTEXT_TOKENS = 2048
@@ -156,12 +156,12 @@ def test_waiting_for_a_server_can_be_cancelled_and_stopping_is_quick(weights: Pa
 def test_the_server_dies_with_whoever_started_it(weights: Path, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from models.cancellation import CancelToken;"
-        "from models.devices import LlamaThreads; from models.llama_cpp import LlamaServer;"
+        "from models.devices import LlamaThreads; from models.engines.llama_cpp import LlamaServer;"
         "s = LlamaServer(Path(sys.argv[1]), 512, LlamaThreads(1, 1), Path(sys.argv[2]));"
         "s.wait_ready(CancelToken()); print(s.url, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script, str(weights), str(tmp_path / "log")]
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from models.embedder import embed_windows
+from models.embedding.onnx_conversion import WEIGHTS_NAME
+from models.embedding.onnx_embedder import embed_windows
+from models.embedding.tokenization import Window, WindowTokenizer
 from models.errors import ModelError
 from models.interfaces import Vectors
-from models.onnx_conversion import WEIGHTS_NAME
-from models.tokenization import Window, WindowTokenizer
 from models.verification import known_sha256
 
 if TYPE_CHECKING:

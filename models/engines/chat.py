@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from models.cancellation import CancelToken
-from models.endpoint import Address, Endpoint
-from models.engine_errors import Complaint, read_complaint, refusal, reply_error
+from models.engines.complaints import Complaint, read_complaint, refusal, reply_error
+from models.engines.endpoint import Address, Endpoint
+from models.engines.wire import Wire
 from models.errors import EngineError, EngineRefused, EngineUnavailable, ModelError
 from models.interfaces import ChatDelta, ChatMessage, Usage
-from models.wire import Wire
 
 if TYPE_CHECKING:
     import httpx

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from models.cancellation import Cancelled, CancelToken
-from models.chat import OpenAIChat
-from models.endpoint import FixedEndpoint
+from models.engines.chat import OpenAIChat
+from models.engines.endpoint import FixedEndpoint
 from models.errors import EngineRefused, EngineUnavailable
 from models.interfaces import ChatDelta, ChatMessage, Usage
 
