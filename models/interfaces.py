@@ -52,12 +52,24 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """Which engine makes a reply. `host` is where the text of the documents went; "remote" is off the premises."""
+
+    name: str
+    model: str
+    host: str
+    place: Literal["local", "self-hosted", "remote"]
+
+
+@dataclass(frozen=True)
 class ChatDelta:
-    """One piece of a streamed reply; the last one has `finish_reason` and, where the engine counts, `usage`."""
+    """One piece of a streamed reply; the last one has `finish_reason` and, where the engine counts, `usage`. With
+    several engines, `engine` stands on the first piece."""
 
     text: str
     finish_reason: str | None = None
     usage: Usage | None = None
+    engine: Engine | None = None
 
 
 class ChatModel(Protocol):

@@ -8,10 +8,29 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rag.errors import BadInput
+
+
+class EngineSetting(BaseModel):
+    """A language model that somebody else serves: any OpenAI-compatible endpoint (NIM, vLLM, Triton, trtllm-serve)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    url: str
+    model: str
+    context_tokens: int = Field(default=8192, ge=1024)
+    key_variable: str = ""
+    """The environment variable that holds its API key."""
+    key_file: Path | None = None
+    """A file that holds its API key, a Docker secret say."""
+    tokenizer: Path | None = None
+    """Its `tokenizer.json`, so that prompts are cut to its own tokens."""
+    silence_s: float = Field(default=120.0, gt=0)
+    """How long it may say nothing."""
 
 
 class Settings(BaseSettings):
@@ -37,7 +56,35 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535, validation_alias=AliasChoices("LECTERN_PORT", "NIM_SERVER_PORT"))
     embedder: str = "all-minilm-l6-v2"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where embedder, reranker and index run."""
+    reranker: str = ""
+    """The folder of a cross-encoder that orders the passages anew; none without it."""
     llm: str = "smollm2-135m-instruct"
+    """A language model of the catalog; `auto` takes the best that is in the cache and fits the machine's GPUs, and the
+    embedded one without a GPU."""
+    model_path: Path | None = Field(default=None, validation_alias=AliasChoices("LECTERN_MODEL_PATH", "NIM_MODEL_PATH"))
+    """One's own checkpoint (a folder of safetensors for TensorRT-LLM, or a GGUF file) instead of `llm`."""
+    lora: tuple[Path, ...] = ()
+    """Folders of LoRA adapters for the local language model."""
+    profile: str = Field(default="", validation_alias=AliasChoices("LECTERN_PROFILE", "NIM_MODEL_PROFILE"))
+    """How the language model runs, as `models plan` names it ("trtllm-fp8-tp1"); else the best that fits."""
+    context_tokens: int = Field(
+        default=8192, ge=1024, validation_alias=AliasChoices("LECTERN_CONTEXT_TOKENS", "NIM_MAX_MODEL_LEN")
+    )
+    """How long prompt and answer may be together."""
+    concurrency: int = Field(default=4, ge=1)
+    """For how many answers at a time a GPU's memory is planned."""
+    gpus: tuple[int, ...] = ()
+    """The driver's indices of the GPUs to use; all of them without it."""
+    trtllm_serve: str = ""
+    """The `trtllm-serve` to run; else that of `.venv-tensorrt`, or of the PATH."""
+    engines: tuple[EngineSetting, ...] = ()
+    """Further language models, in the order in which they stand in when the local one fails."""
+    local_engine: bool = True
+    """Whether a language model runs on this machine at all."""
+    allow_chat: tuple[str, ...] = ()
+    """Hosts outside this machine that questions and text of documents may be sent to."""
     mode: Literal["auto", "quote", "generate"] = "auto"
     """How questions are answered when they do not say: `auto` goes by the model's measured ability."""
     threads: int = Field(default=0, ge=0)

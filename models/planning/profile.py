@@ -1,0 +1,63 @@
+"""A profile: one way to run one language model on this machine, with the memory that it will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Fit = Literal["runnable", "low memory", "incompatible"]
+"""NIM's three classes. "low memory": it would run with a shorter context, fewer at a time, or other programs ended."""
+
+
+@dataclass(frozen=True)
+class MemoryPart:
+    """A named share of one device's memory: "weights", "KV cache", "activations", "embedder", "vector index", …"""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What one device will hold. `capacity_bytes` is the whole of it; what other programs hold is a part, too."""
+
+    device: str
+    capacity_bytes: int
+    parts: tuple[MemoryPart, ...]
+
+    @property
+    def needed_bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def left_bytes(self) -> int:
+        """Negative when it does not fit."""
+        return self.capacity_bytes - self.needed_bytes
+
+    def bytes_of(self, name: str) -> int:
+        return sum(part.bytes for part in self.parts if part.name == name)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`name` as NIM writes it: backend, precision, tensor parallelism ("trtllm-fp8-tp1", "llamacpp-q4"). `model` is a
+    name of the catalog or the path of a checkpoint. `gpus` are the driver's indices, none on the CPU; `memory` has one
+    plan a device. `context_tokens` and `concurrency` are what the plan provides for, which may be less than wished."""
+
+    name: str
+    model: str
+    backend: Literal["tensorrt-llm", "llama.cpp"]
+    precision: str
+    kv_precision: Literal["bf16", "fp16", "fp8"]
+    tensor_parallel: int
+    gpus: tuple[int, ...]
+    context_tokens: int
+    concurrency: int
+    kv_bytes_per_token: int
+    memory: tuple[MemoryPlan, ...]
+    fit: Fit
+
+    @property
+    def kv_tokens(self) -> int:
+        """How many tokens the KV cache is to hold at once."""
+        return self.context_tokens * self.concurrency
