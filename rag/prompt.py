@@ -1,4 +1,9 @@
-"""The prompt: passages first, numbered and fenced off as data, within the model's real token budget."""
+"""The prompt: passages first, numbered and fenced off as data, within the model's real token budget.
+
+The passages stand in the first message of the user, before the conversation so far: an engine keeps what it has read,
+so a follow-up over the same passages begins where the last answer ended. They are no part of the system message, since
+a model obeys that one more than a document should be obeyed.
+"""
 
 from __future__ import annotations
 
@@ -28,32 +33,57 @@ class Prompt:
     used: tuple[Found, ...]
 
 
-def build_prompt(question: str, found: Sequence[Found], history: Sequence[ChatMessage], model: ChatModel) -> Prompt:
+def build_prompt(
+    question: str,
+    found: Sequence[Found],
+    history: Sequence[ChatMessage],
+    model: ChatModel,
+    already_read: Sequence[int] = (),
+) -> Prompt:
     """Best passages first as long as they fit; then as much of the history, newest first, as there is room for. The
-    whole stays, with the answer, within the model's context."""
+    whole stays, with the answer, within the model's context.
+
+    `already_read` are the ids of the chunks that the conversation's last prompt began with: those that are among the
+    passages now stand first again, in that order, so that an engine which keeps what it has read need not read them
+    once more.
+    """
     room = model.context_tokens - ANSWER_TOKENS - _FRAME_TOKENS
     room -= model.count_tokens(_INSTRUCTIONS) + model.count_tokens(question)
-    blocks: list[str] = []
     used: list[Found] = []
     for hit in found:
-        block = _as_data(f"[{len(used) + 1}] {hit.chunk.heading or hit.chunk.title}\n{hit.chunk.text}")
-        room -= model.count_tokens(block)
+        room -= model.count_tokens(_block(len(used) + 1, hit))
         if room < 0:
             break
-        blocks.append(block)
         used.append(hit)
-    earlier: list[ChatMessage] = []
+    used = in_reading_order(used, already_read)
+    earlier = _newest(history, room, model)
+    asked = [*earlier, ChatMessage("user", question)]
+    passages = "\n\n".join(_block(n, hit) for n, hit in enumerate(used, 1))
+    first = f"<passages>\n{passages}\n</passages>\n\nQuestion: {asked[0].content}"
+    return Prompt((ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", first), *asked[1:]), tuple(used))
+
+
+def in_reading_order(found: Sequence[Found], already_read: Sequence[int]) -> list[Found]:
+    """The passages of `already_read` first, in its order; the others as they are."""
+    places = {chunk_id: place for place, chunk_id in enumerate(already_read)}
+    return sorted(found, key=lambda hit: places.get(hit.chunk.chunk_id, len(places)))
+
+
+def _block(n: int, hit: Found) -> str:
+    return _as_data(f"[{n}] {hit.chunk.heading or hit.chunk.title}\n{hit.chunk.text}")
+
+
+def _newest(history: Sequence[ChatMessage], room: int, model: ChatModel) -> list[ChatMessage]:
+    """The end of the history that fits into `room` tokens, from a question of the user on."""
+    kept: list[ChatMessage] = []
     for message in reversed(history):
         room -= model.count_tokens(message.content) + _MESSAGE_TOKENS
         if room < 0:
             break
-        earlier.insert(0, message)
-    if earlier and earlier[0].role == "assistant":
-        del earlier[0]  # some chat templates insist that a user begins
-    passages = "\n\n".join(blocks)
-    asked = f"<passages>\n{passages}\n</passages>\n\nQuestion: {question}"
-    messages = (ChatMessage("system", _INSTRUCTIONS), *earlier, ChatMessage("user", asked))
-    return Prompt(messages, tuple(used))
+        kept.insert(0, message)
+    if kept and kept[0].role == "assistant":
+        del kept[0]  # the passages stand in a question, and some chat templates insist that a user begins
+    return kept
 
 
 def _as_data(text: str) -> str:

@@ -29,12 +29,24 @@ def test_passages_come_before_history() -> None:
     few = build_prompt("Who pays?", HITS[:2], HISTORY, ScriptedModel(context_tokens=1500))
     assert len(few.used) == 2
     roles = [message.role for message in few.messages]
-    assert roles[0] == "system"
-    assert roles[1] == "user", "what is left of the history begins with a question"
-    assert few.messages[-1].content.index("word") < few.messages[-1].content.index("Who pays?")
-    assert few.messages[-2] == HISTORY[-1]
+    assert roles[:3] == ["system", "user", "assistant"], "what is left of the history begins with a question"
+    assert few.messages[1].content.index("word") < few.messages[1].content.index(HISTORY[0].content)
+    assert few.messages[-2:] == (HISTORY[-1], ChatMessage("user", "Who pays?"))
     many = build_prompt("Who pays?", HITS, HISTORY, ScriptedModel(context_tokens=1500))
     assert [message.role for message in many.messages] == ["system", "user"]
+
+
+def test_a_follow_up_over_the_same_passages_begins_with_what_the_engine_has_read() -> None:
+    model = ScriptedModel(context_tokens=4000)
+    first = build_prompt("Who pays?", HITS[:4], [], model)
+    history = [ChatMessage("user", "Who pays?"), ChatMessage("assistant", "The Board.")]
+    second = build_prompt("And when?", HITS[:4], history, model)
+    assert second.messages == (*first.messages, history[1], ChatMessage("user", "And when?"))
+
+
+def test_passages_that_were_read_before_stand_first_again_in_their_old_order() -> None:
+    prompt = build_prompt("And when?", HITS[:5], [], ScriptedModel(context_tokens=4000), already_read=(4, 99, 2))
+    assert [hit.chunk.chunk_id for hit in prompt.used] == [4, 2, 1, 3, 5]
 
 
 def test_a_question_that_fills_the_context_leaves_no_room_for_passages() -> None:
