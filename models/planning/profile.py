@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Fit = Literal["runnable", "low memory", "incompatible"]
-"""NIM's three classes. "low memory": it would run with a shorter context, fewer at a time, or other programs ended."""
+"""NIM's three classes. "low memory": it runs with a shorter context, fewer answers at a time, or the embedder on the
+CPU; the profile then has these reduced values."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class MemoryPlan:
 class Profile:
     """`name` as NIM writes it: backend, precision, tensor parallelism ("trtllm-fp8-tp1", "llamacpp-q4"). `model` is a
     name of the catalog or the path of a checkpoint. `gpus` are the driver's indices, none on the CPU; `memory` has one
-    plan a device. `context_tokens` and `concurrency` are what the plan provides for, which may be less than wished."""
+    plan a device, `kv_bytes_per_token` is of all devices together. `context_tokens` and `concurrency` are what the plan
+    provides for, which may be less than wished."""
 
     name: str
     model: str
@@ -56,6 +58,13 @@ class Profile:
     kv_bytes_per_token: int
     memory: tuple[MemoryPlan, ...]
     fit: Fit
+
+    @property
+    def shares_gpu(self) -> bool:
+        """Whether embedder, reranker and index are planned beside the language model, on the first of `gpus`. When the
+        language model has GPUs and they do not share them, they belong on the CPU."""
+        beside = ("embedder", "reranker", "vector index")
+        return bool(self.gpus) and any(self.memory[0].bytes_of(name) for name in beside)
 
     @property
     def kv_tokens(self) -> int:
