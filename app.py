@@ -85,10 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--run-file", type=Path, metavar="F", help="write a JSON line for each question there")
     _takes_answering(evaluate)
 
-    models = _add(commands, "models", _models, "the models of the catalog")
-    models.add_argument("action", choices=("list", "pull", "verify"))
-    models.add_argument("name", nargs="?", metavar="NAME", help="for pull: a model; without it, the embedded ones")
-
+    _add_models(commands)
     _add(commands, "doctor", _doctor, "check this machine and this installation")
 
     collection = _add(commands, "collection", _collection, "list and remove collections, forget folders")
@@ -96,6 +93,27 @@ def build_parser() -> argparse.ArgumentParser:
     collection.add_argument("subject", nargs="?", metavar="NAME|FOLDER")
     _takes_collection(collection)
     return parser
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser("models", help="the models of the catalog", description="The models of the catalog.")
+    actions = models.add_subparsers(metavar="ACTION", dest="action", required=True)
+    _add(actions, "list", _models, "what the catalog has, and what is in the cache")
+
+    plan = _add(actions, "plan", _plan, "which language models run on this machine, and the memory they take")
+    plan.add_argument("name", nargs="?", metavar="NAME", help="a model or a family; without it, all of them")
+    plan.add_argument("--gpu", metavar="CARDS", help="other cards than this machine's: 4090, 'a100 80gb', 2x4090, none")
+    plan.add_argument("--context", type=_positive, metavar="TOKENS", help="how long prompt and answer are together")
+    plan.add_argument("--concurrency", type=_positive, metavar="N", help="for how many answers at a time")
+    plan.add_argument(
+        "--engine-config", type=Path, metavar="FILE", help="write the plan there, for a `trtllm-serve` elsewhere"
+    )
+
+    for action, summary in (("pull", "fetch a model into the cache"), ("verify", "hash every file again")):
+        command = _add(actions, action, _models, summary)
+        command.add_argument(
+            "name", nargs="?", metavar="NAME", help="a model; without it, the embedded or installed ones"
+        )
 
 
 def _add(
@@ -204,7 +222,20 @@ def _models(options: argparse.Namespace) -> int:
     from rag.settings import load_settings
     from web.model_commands import run_models
 
-    return run_models(options.action, options.name, load_settings().cache, as_json=options.json)
+    name = getattr(options, "name", None)
+    return run_models(options.action, name, load_settings().cache, as_json=options.json)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from rag.settings import load_settings
+    from web.model_plan import Asked, make_plan, plan_models
+
+    settings, asked = load_settings(), Asked(options.gpu, options.context, options.concurrency)
+    if options.engine_config:
+        from web.engine_file import write_engine_file
+
+        write_engine_file(make_plan(options.name, settings, asked), options.engine_config)
+    return plan_models(options.name, settings, asked, as_json=options.json)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -64,6 +64,9 @@ class Timed:
     def context_tokens(self) -> int:
         return self.model.context_tokens
 
+    def prepare(self, cancel: CancelToken) -> None:
+        self.model.prepare(cancel)
+
     def count_tokens(self, text: str) -> int:
         return self.model.count_tokens(text)
 

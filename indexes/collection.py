@@ -11,6 +11,7 @@ from indexes.contents import ContentStore
 from indexes.database import Database
 from indexes.dense_cache import DenseCache
 from indexes.documents import DocumentStore
+from indexes.index_device import CPU, IndexDevice
 from indexes.lexical import LexicalIndex
 from indexes.records import StoredChunk
 from indexes.vectors import VectorTable
@@ -29,6 +30,7 @@ class Collection:
         embedder: str,
         dimension: int,
         cache_folder: Path,
+        device: IndexDevice = CPU,
     ) -> None:
         self.database = database
         self.id = collection_id
@@ -38,7 +40,7 @@ class Collection:
         self.lexical = LexicalIndex(database, collection_id)
         self.vectors = VectorTable(database, collection_id, embedder_id, dimension)
         self.documents = DocumentStore(database, collection_id, self.lexical, self.vectors)
-        self.dense = DenseCache(cache_folder, self.vectors, embedder)
+        self.dense = DenseCache(cache_folder, self.vectors, embedder, device)
 
     def chunks(self, chunk_ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Those of `chunk_ids` that a live document of this collection holds, by id. A content that several documents

@@ -18,6 +18,10 @@ class DenseIndex(Protocol):
     @property
     def dimension(self) -> int: ...
 
+    @property
+    def place(self) -> str:
+        """Where it is searched, and why there, for a person to read."""
+
     def __len__(self) -> int: ...
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
@@ -36,6 +40,12 @@ class DenseIndex(Protocol):
 
     def ids(self) -> Ids:
         """Every id, ascending."""
+
+    def prepare(self) -> None:
+        """Do now what the next search would have to do first."""
+
+    def close(self) -> None:
+        """Give up what it holds outside of main memory; it can still be searched."""
 
     def write(self, path: Path) -> None:
         """Write the whole to a file. Raises `OSError`. (What was written is read by the class method `read(path,

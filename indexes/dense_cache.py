@@ -8,9 +8,10 @@ import os
 import threading
 from pathlib import Path
 
-from indexes.dense import Ids, Vectors
+from indexes.dense import DenseIndex, Ids, Vectors
 from indexes.errors import DamagedCache, StorageError
 from indexes.faiss_index import FaissIndex
+from indexes.index_device import CPU, IndexDevice
 from indexes.vectors import VectorTable
 
 _log = logging.getLogger(__name__)
@@ -24,15 +25,22 @@ class DenseCache:
     rebuild from the vectors in the database; nothing is embedded again.
     """
 
-    def __init__(self, folder: Path, table: VectorTable, embedder: str) -> None:
+    def __init__(self, folder: Path, table: VectorTable, embedder: str, device: IndexDevice = CPU) -> None:
         self._folder = folder
         self._table = table
         self._embedder = embedder
+        self._device = device
         self._lock = threading.Lock()
         self._generation = 0
         self._saved_generation = -1
-        self._index: FaissIndex | None = None
+        self._index: DenseIndex | None = None
         self.origin = "not loaded"
+
+    @property
+    def place(self) -> str:
+        """Where it is searched, and why there."""
+        index = self._index
+        return "not loaded" if index is None else index.place
 
     def search(self, query: Vectors, k: int) -> tuple[Ids, Vectors]:
         """As `DenseIndex.search`, after catching up with the database."""
@@ -48,9 +56,9 @@ class DenseCache:
             return self._current().ids()
 
     def refresh(self) -> None:
-        """Catch up with the database now, so that the next question need not."""
+        """Catch up with the database now, and fill the GPU, so that the next question need not."""
         with self._lock:
-            self._current()
+            self._current().prepare()
 
     def save(self) -> None:
         """Write the cache file if the index has moved on since the last one, and trim the log. Raises `StorageError`
@@ -71,7 +79,14 @@ class DenseCache:
             self._saved_generation = generation
         self._table.trim_changes(generation)
 
-    def _write(self, index: FaissIndex, generation: int) -> None:
+    def close(self) -> None:
+        """Give a GPU's memory back. It can still be searched, on the CPU."""
+        with self._lock:
+            self._device = CPU
+            if self._index is not None:
+                self._index.close()
+
+    def _write(self, index: DenseIndex, generation: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"dense-{generation}.faiss"
         partial = self._folder / f"{name}.partial"
@@ -91,7 +106,7 @@ class DenseCache:
             if old.name != name:
                 old.unlink()
 
-    def _current(self) -> FaissIndex:
+    def _current(self) -> DenseIndex:
         index = self._open() if self._index is None else self._index
         while (changes := self._table.changes_after(self._generation)) is None or changes.generation > self._generation:
             if changes is None:
@@ -103,7 +118,7 @@ class DenseCache:
         self._index = index
         return index
 
-    def _open(self) -> FaissIndex:
+    def _open(self) -> DenseIndex:
         try:
             index = self._read()
         except (OSError, ValueError, KeyError, TypeError, DamagedCache) as exc:
@@ -111,7 +126,7 @@ class DenseCache:
         self.origin = "read from its cache file"
         self._saved_generation = self._generation
         _log.info("dense index of %d vectors %s", len(index), self.origin)
-        return index
+        return self._device.place(index)
 
     def _read(self) -> FaissIndex:
         manifest = json.loads((self._folder / "dense.json").read_text(encoding="utf-8"))
@@ -123,7 +138,9 @@ class DenseCache:
         self._generation = int(manifest["generation"])
         return index
 
-    def _rebuild(self, reason: str) -> FaissIndex:
+    def _rebuild(self, reason: str) -> DenseIndex:
+        if self._index is not None:
+            self._index.close()
         # Changes that come meanwhile are above this generation; to follow them twice does no harm.
         self._generation = self._table.generation()
         self._saved_generation = -1
@@ -132,7 +149,7 @@ class DenseCache:
             index.add(ids, vectors)
         self.origin = f"rebuilt from the database ({reason})"
         _log.info("dense index of %d vectors %s", len(index), self.origin)
-        return index
+        return self._device.place(index)
 
 
 def _replace(partial: Path, final: Path) -> None:

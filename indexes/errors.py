@@ -5,6 +5,8 @@ StorageError
 ├── UnknownCollection     no collection has that name
 ├── EmbedderMismatch      vectors or a cache made by another embedder
 ├── DamagedCache          an index file that cannot be read; it is rebuilt from the database
+├── FaissUnusable         FAISS is not installed, or its libraries are missing
+├── DeviceFailed          a GPU cannot hold or search its copy of an index; the CPU does it
 ├── MirroredDocument      a document that mirrors a file cannot be changed or deleted from outside
 └── UnsupportedQuery      a way of searching, or a filter, that the collection does not have
 """
@@ -33,6 +35,14 @@ class EmbedderMismatch(StorageError):
 
 
 class DamagedCache(StorageError):
+    pass
+
+
+class FaissUnusable(StorageError):
+    pass
+
+
+class DeviceFailed(StorageError):
     pass
 
 

@@ -1,30 +1,35 @@
-"""The dense index by FAISS: exact inner product on the CPU. The one home of `faiss` in Lectern."""
+"""The dense index by FAISS: exact inner product on the CPU."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.dense import Ids, Vectors, last_of_each
 from indexes.errors import DamagedCache
+from indexes.faiss_library import load_faiss
 
 
 class FaissIndex:
-    """Fulfils `DenseIndex` with `IndexIDMap2(IndexFlatIP)`: exact, with removal, float32 in memory."""
+    """Fulfils `DenseIndex` with `IndexIDMap2(IndexFlatIP)`: exact, with removal, float32 in memory. Raises
+    `FaissUnusable` when FAISS cannot be loaded."""
 
     def __init__(self, dimension: int) -> None:
-        import faiss
-
+        faiss = load_faiss()
         self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
-        self._ids: Ids = np.empty(
-            0, dtype=np.int64
-        )  # ascending; FAISS can look ids up, but not ask whether one is there
+        # Ascending; FAISS can look ids up, but not ask whether one is there.
+        self._ids: Ids = np.empty(0, dtype=np.int64)
 
     @property
     def dimension(self) -> int:
         return int(self._index.d)
+
+    @property
+    def place(self) -> str:
+        return "by FAISS on the CPU, exactly"
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -40,7 +45,7 @@ class FaissIndex:
     def remove(self, ids: Ids) -> int:
         import faiss
 
-        present = np.unique(ids[self._has(ids)])
+        present = np.unique(ids[self.has(ids)])
         if len(present):
             self._index.remove_ids(faiss.IDSelectorBatch(present))
             self._ids = np.delete(self._ids, np.searchsorted(self._ids, present))
@@ -55,13 +60,43 @@ class FaissIndex:
 
     def similarities(self, query: Vectors, ids: Ids) -> Vectors:
         found = np.zeros(len(ids), dtype=np.float32)
-        there = self._has(ids)
+        there = self.has(ids)
         if there.any():
-            found[there] = self._index.reconstruct_batch(np.ascontiguousarray(ids[there])) @ query
+            found[there] = self.vectors(ids[there]) @ query
         return found
 
     def ids(self) -> Ids:
         return self._ids.copy()
+
+    def has(self, ids: Ids) -> NDArray[np.bool_]:
+        """For each of `ids`, whether it is there."""
+        if len(self) == 0:
+            return np.zeros(len(ids), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
+        return np.equal(self._ids[places], ids)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """The vectors (n, dimension) of ids that are there."""
+        if len(ids) == 0:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        found: Vectors = self._index.reconstruct_batch(np.ascontiguousarray(ids))
+        return found
+
+    def contents(self) -> tuple[Ids, Vectors]:
+        """Everything, in the order in which it lies in memory. The vectors are a view, good until the next change."""
+        import faiss
+
+        ids: Ids = faiss.vector_to_array(self._index.id_map)
+        if len(ids) == 0:
+            return ids, self.vectors(ids)
+        flat: Any = faiss.downcast_index(self._index.index)
+        return ids, faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to give up."""
 
     def write(self, path: Path) -> None:
         import faiss
@@ -88,10 +123,3 @@ class FaissIndex:
         if len(index._ids) != stored.ntotal:
             raise DamagedCache(f"{path} names {len(index._ids)} ids for {stored.ntotal} vectors")
         return index
-
-    def _has(self, ids: Ids) -> NDArray[np.bool_]:
-        """For each of `ids`, whether it is there."""
-        if len(self) == 0:
-            return np.zeros(len(ids), dtype=np.bool_)
-        places = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
-        return np.equal(self._ids[places], ids)

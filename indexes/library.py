@@ -11,14 +11,17 @@ from pathlib import Path
 from indexes.collection import Collection
 from indexes.database import Database
 from indexes.errors import EmbedderMismatch, UnknownCollection
+from indexes.index_device import CPU, IndexDevice
 from indexes.lexical import LexicalIndex
 
 
 class Library:
-    """Opens collections over one database; the caches of each lie under `cache_folder`. Thread-safe."""
+    """Opens collections over one database; the caches of each lie under `cache_folder`, and their dense indexes are
+    searched on `device`. Thread-safe."""
 
-    def __init__(self, database: Database, cache_folder: Path) -> None:
+    def __init__(self, database: Database, cache_folder: Path, device: IndexDevice = CPU) -> None:
         self.database = database
+        self._device = device
         self._cache_folder = cache_folder
         self._lock = threading.Lock()
         self._open: dict[int, Collection] = {}
@@ -66,16 +69,19 @@ class Library:
             connection.execute("DELETE FROM collection WHERE id = ?", (collection.id,))
         with self._lock:
             self._open.pop(collection.id, None)
+        collection.dense.close()
         shutil.rmtree(self._cache_folder / str(collection.id), ignore_errors=True)
 
     def close(self) -> None:
-        """Save the dense caches and close the database."""
+        """Save the dense caches, give a GPU's memory back, and close the database."""
         with self._lock:
             collections = list(self._open.values())
         try:
             for collection in collections:
                 collection.dense.save()
         finally:
+            for collection in collections:
+                collection.dense.close()
             self.database.close()
 
     def _collection(self, row: sqlite3.Row) -> Collection:
@@ -87,6 +93,7 @@ class Library:
             embedder=row["identity"],
             dimension=row["dimension"],
             cache_folder=self._cache_folder / str(row["id"]),
+            device=self._device,
         )
 
     def _create(self, name: str, embedder: str, dimension: int) -> None:

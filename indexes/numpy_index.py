@@ -22,6 +22,10 @@ class NumpyIndex:
     def dimension(self) -> int:
         return self._dimension
 
+    @property
+    def place(self) -> str:
+        return "by NumPy on the CPU"
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -44,6 +48,12 @@ class NumpyIndex:
 
     def ids(self) -> Ids:
         return np.array(sorted(self._rows), dtype=np.int64)
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to give up."""
 
     def write(self, path: Path) -> None:
         ids = self.ids()

@@ -39,6 +39,17 @@ class Embedder(Protocol):
         """The character span (start, end) of each token of `text`, special tokens left out."""
 
 
+class Reranker(Protocol):
+    """How well each text answers a question, read together with it."""
+
+    @property
+    def identity(self) -> str:
+        """Name, revision and precision in one string."""
+
+    def scores(self, query: str, texts: Sequence[str]) -> Vectors:
+        """(n,) float32 of any range, higher is better; every part of a text takes part. Raises `ModelError`."""
+
+
 @dataclass(frozen=True)
 class ChatMessage:
     role: Literal["system", "user", "assistant"]
@@ -59,6 +70,12 @@ class Engine:
     model: str
     host: str
     place: Literal["local", "self-hosted", "remote"]
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"{self.model} on this machine" if self.place == "local" else f"{self.name} at {self.host} ({self.place})"
+        )
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,10 @@ class ChatModel(Protocol):
     @property
     def context_tokens(self) -> int: ...
 
+    def prepare(self, cancel: CancelToken) -> None:
+        """Return when it can be asked, waiting for it while it loads. Raises `models.errors.EngineError` kinds,
+        `Cancelled`."""
+
     def stream(
         self,
         messages: Sequence[ChatMessage],
@@ -88,9 +109,12 @@ class ChatModel(Protocol):
         max_tokens: int,
         temperature: float = 0.0,
         stop: Sequence[str] = (),
+        salt: str | None = None,
         cancel: CancelToken,
     ) -> Iterator[ChatDelta]:
-        """Yield the reply as it is made. Raises `models.errors.EngineError` kinds; `Cancelled` when stopped."""
+        """Yield the reply as it is made. `salt` keeps the engine's cache of prompts apart from that of other salts.
+        Raises `models.errors.EngineError` kinds; `Cancelled` when stopped."""
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of `text` by the model's own tokenizer, special tokens not counted."""
+        """Tokens of `text` by the model's own tokenizer, special tokens not counted; or a number that they cannot
+        exceed, where nothing here has that tokenizer. Raises `models.errors.EngineError` kinds."""

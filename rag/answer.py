@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from indexes.collection import Collection
 from indexes.records import StoredChunk
 from models.cancellation import CancelToken
-from models.interfaces import ChatMessage, ChatModel, Embedder, Usage
+from models.interfaces import ChatMessage, ChatModel, Embedder
 from rag.citations import CitationList
-from rag.events import Answer, Cited, Event, Mode, Passage, Retrieved, Stage, Token
+from rag.draft import Draft
+from rag.events import Answer, Event, Mode, Passage, Retrieved, Stage
 from rag.evidence import Sentence, TermWeights, ranked_sentences, term_weights
-from rag.prompt import ANSWER_TOKENS, NOT_FOUND, build_prompt
 from rag.question import Question, understand, years
-from rag.quoting import choose_quotes
 from rag.refusal import ANSWER_FROM, CALIBRATION, Signals
 from rag.retrieval import Retrieval, Retriever
-from rag.support import supporting_sentence, whole_sentences
+from rag.writing import Writer, quote
 
 _log = logging.getLogger(__name__)
 PASSAGES = 8
@@ -41,26 +40,6 @@ class Answered:
     citations: CitationList
 
 
-@dataclass
-class _Draft:
-    """What is gathered on the way."""
-
-    question: str
-    mode: Mode
-    model: str
-    text: str = ""
-    refused: bool = False
-    confidence: float = 0.0
-    citations: CitationList = field(default_factory=CitationList)
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    usage: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> Token:
-        self.text += text
-        return Token(text)
-
-
 class Answerer:
     def __init__(self, retriever: Retriever, embedder: Embedder) -> None:
         self._retriever = retriever
@@ -74,13 +53,14 @@ class Answerer:
         mode: Mode,
         model: ChatModel | None,
         history: Sequence[ChatMessage],
+        salt: str | None = None,
         cancel: CancelToken,
         k: int = PASSAGES,
     ) -> Iterator[Event | Answered]:
-        """Events, then one `Answered`. `model` is needed for mode "generate" only. Raises `Cancelled` and what the
-        model's engine raises."""
+        """Events, then one `Answered`. `model` is needed for mode "generate" only; where it fails, the documents are
+        quoted. Raises `Cancelled`."""
         started = time.perf_counter()
-        draft = _Draft(text, mode, model.name if model and mode == "generate" else "quote")
+        draft = Draft(text, mode, model.name if model and mode == "generate" else "quote")
         yield Stage("understand")
         question = understand(text, [message.content for message in history if message.role == "user"])
         if question.completed:
@@ -100,32 +80,17 @@ class Answerer:
         if draft.confidence < ANSWER_FROM or not ranked:
             yield from _refuse(draft, passages, collection)
         elif mode == "generate" and model is not None:
-            yield from self._generate(draft, retrieval, ranked, model, history, cancel)
+            yield from Writer(model, self._embedder, history, salt, cancel).write(draft, retrieval, ranked)
         else:
-            yield from _quote(draft, ranked)
+            yield from quote(draft, ranked)
 
         draft.timings_ms["total"] = round(1000 * (time.perf_counter() - started), 2)
         _log.info(
             "answered: %d passages, %d citations, %s", len(passages), len(draft.citations.placed), draft.timings_ms
         )
-        answer = Answer(
-            question=text,
-            text=draft.text.strip(),
-            mode=draft.mode,
-            refused=draft.refused,
-            confidence=round(draft.confidence, 4),
-            citations=draft.citations.citations,
-            passages=passages,
-            model=draft.model,
-            timings_ms=draft.timings_ms,
-            usage=draft.usage,
-            notes=tuple(draft.notes),
-        )
-        yield Answered(answer, draft.citations)
+        yield Answered(draft.finished(passages), draft.citations)
 
-    def _select(
-        self, draft: _Draft, collection: Collection, question: Question, retrieval: Retrieval
-    ) -> list[Sentence]:
+    def _select(self, draft: Draft, collection: Collection, question: Question, retrieval: Retrieval) -> list[Sentence]:
         """Rank the passages' sentences, and judge whether they answer the question at all."""
         clock = time.perf_counter()
         weights = term_weights(
@@ -139,60 +104,6 @@ class Answerer:
             draft.notes.append(f"No passage that was found mentions {', '.join(sorted(absent))}.")
         draft.timings_ms["select"] = round(1000 * (time.perf_counter() - clock), 2)
         return ranked
-
-    def _generate(
-        self,
-        draft: _Draft,
-        retrieval: Retrieval,
-        ranked: Sequence[Sentence],
-        model: ChatModel,
-        history: Sequence[ChatMessage],
-        cancel: CancelToken,
-    ) -> Iterator[Event]:
-        """The model's own sentences, each only if a passage supports it; quotes when none does."""
-        clock = time.perf_counter()
-        prompt = build_prompt(draft.question, retrieval.found, history, model)
-        if not prompt.used:
-            draft.notes.append(f"The question is too long for {model.name}; these are the passages' own words.")
-            yield from _quote(draft, ranked)
-            return
-        yield Stage("generate", f"{model.name} reads {len(prompt.used)} passages")
-        left_out = 0
-        written: set[str] = set()
-        pieces = self._pieces(draft, prompt.messages, model, cancel)
-        for sentence in whole_sentences(pieces):
-            if sentence in written:
-                pieces.close()  # the model has begun to repeat itself; nothing new comes any more
-                break
-            written.add(sentence)
-            if NOT_FOUND in sentence:
-                continue
-            evidence = supporting_sentence(sentence, ranked, self._embedder)
-            if evidence is None:
-                left_out += 1
-                continue
-            citation, is_new = draft.citations.cite(evidence)
-            yield draft.say(f"{sentence} [{citation.n}] ")
-            if is_new:
-                yield Cited(citation)
-        draft.timings_ms["generate"] = round(1000 * (time.perf_counter() - clock), 2)
-        if left_out:
-            draft.notes.append(f"Sentences of the model left out because no passage supports them: {left_out}.")
-        if not draft.citations.placed:
-            draft.notes.append("The model wrote nothing that the passages support; these are the passages' own words.")
-            draft.mode, draft.model = "quote", "quote"
-            yield from _quote(draft, ranked)
-
-    def _pieces(
-        self, draft: _Draft, messages: Sequence[ChatMessage], model: ChatModel, cancel: CancelToken
-    ) -> Generator[str, None, None]:
-        started = time.perf_counter()
-        for delta in model.stream(messages, max_tokens=ANSWER_TOKENS, cancel=cancel):
-            if delta.text and "first_token" not in draft.timings_ms:
-                draft.timings_ms["first_token"] = round(1000 * (time.perf_counter() - started), 2)
-            if delta.usage:
-                draft.usage = _usage(delta.usage)
-            yield delta.text
 
 
 def signals_of(retrieval: Retrieval, ranked: Sequence[Sentence], weights: TermWeights) -> Signals:
@@ -208,15 +119,7 @@ def _with_headings(chunk: StoredChunk) -> str:
     return f"{chunk.file} {chunk.title} {chunk.heading} {chunk.text}"
 
 
-def _quote(draft: _Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
-    yield Stage("quote")
-    for sentence in choose_quotes(ranked):
-        citation, _ = draft.citations.cite(sentence)
-        yield draft.say(f"“{' '.join(sentence.text.split())}” [{citation.n}]\n\n")
-        yield Cited(citation)
-
-
-def _refuse(draft: _Draft, passages: Sequence[Passage], collection: Collection) -> Iterator[Event]:
+def _refuse(draft: Draft, passages: Sequence[Passage], collection: Collection) -> Iterator[Event]:
     draft.refused = True
     yield draft.say(REFUSAL if passages else NOTHING_READ)
     if passages:
@@ -226,12 +129,3 @@ def _refuse(draft: _Draft, passages: Sequence[Passage], collection: Collection) 
         draft.notes.append(
             f"Reading is not finished: {embedded:,} of {chunks:,} passages can be found by meaning so far."
         )
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    total = usage.prompt_tokens + usage.completion_tokens
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": total,
-    }

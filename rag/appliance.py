@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.collection import Collection
@@ -21,19 +20,24 @@ from ingest.events import IngestEvent
 from ingest.parser_pool import ParserPool
 from ingest.process import IngestProcess
 from ingest.walk import plain_path
-from models.cancellation import Cancelled, CancelToken
-from models.errors import EngineError, ModelError
+from models.cancellation import CancelToken
+from models.engines.meter import Meter
+from models.errors import ModelError
 from models.interfaces import ChatDelta, ChatMessage, Embedder
 from rag.access import Identity, readable_collections, require_model, require_read, require_write
-from rag.answer import Answered, Answerer
+from rag.answering import Answering, Asked, messages_of
 from rag.choices import Choices
 from rag.conversations import ConversationInfo, ConversationStore
-from rag.errors import BadInput, NotFound, RagError, UnknownCollection, UnknownModel
-from rag.events import Answer, Done, Event, Failed, Mode, Passage
+from rag.errors import BadInput, NotFound, UnknownCollection, UnknownModel
+from rag.events import Answer, Event, Mode, Passage
 from rag.loaded_models import LoadedModels
+from rag.machine import MachineStatus
 from rag.mirrors import Mirrors, log_event
+from rag.observing import Observer
 from rag.question import require_askable, understand
 from rag.retrieval import Retriever
+from rag.salting import Salts
+from rag.served import Readiness, ServedModel
 from rag.sources import Source, page_image_of, source_of
 from rag.status import CollectionStatus, collection_status
 
@@ -42,35 +46,31 @@ DEFAULT_COLLECTION = "default"
 LECTERN_MODEL = "lectern"
 
 
-@dataclass(frozen=True)
-class ServedModel:
-    """A model id of the HTTP API."""
-
-    id: str
-    owned_by: str
-    created: int
-    answers_from_documents: bool
-
-
-@dataclass(frozen=True)
-class Readiness:
-    live: bool
-    ready: bool
-    detail: str
-
-
 class Appliance:
     """Thread-safe. Built by `rag.building.build_appliance`; `close` ends every process that it started."""
 
     def __init__(
-        self, *, library: Library, models: LoadedModels, ingest: IngestProcess, previews: ParserPool, choices: Choices
+        self,
+        *,
+        library: Library,
+        models: LoadedModels,
+        ingest: IngestProcess,
+        previews: ParserPool,
+        choices: Choices,
+        meter: Meter,
+        observer: Observer,
+        salts: Salts,
     ) -> None:
         self._library = library
         self._models = models
         self._mirrors = Mirrors(ingest)
         self._previews = previews
         self._choices = choices
+        self._meter = meter
+        self._observer = observer
+        self._salts = salts
         self._conversations = ConversationStore(library.database)
+        self._answering = Answering(models, self._conversations, salts, self._searchable)
         self._started = int(time.time())
         self._warm_up_problem: str | None = None
 
@@ -88,18 +88,19 @@ class Appliance:
         conversation: str | None = None,
         cancel: CancelToken,
     ) -> Iterator[Event]:
-        """Answer from the documents. Ends with `Done`, or `Failed` when stopped or when an engine fails. With a
-        `conversation`, the history is read from it and the turn is stored in it. Raises RagError before the first
-        event."""
+        """Answer from the documents; ends with `Done`, or with `Failed` when it was stopped or cannot be given. With a
+        `conversation`, the history is read from it and the turn is stored in it. `model` names the one that is to
+        write: then no other stands in for it. Raises RagError before the first event."""
         require_read(identity, collection)
         require_askable(question)
         self._require_model(model)
-        searched = self._collection(collection)
+        self._collection(collection)
         if conversation is not None:
-            history = _messages(self._conversations.turns(identity, conversation))
-        named_writer: Mode | None = "generate" if model == self._models.chat_model_name else None
-        chosen: Mode = mode or named_writer or self._choices.mode
-        return self._answer(question, identity, searched, chosen, tuple(history), conversation, cancel)
+            history = messages_of(self._conversations.turns(identity, conversation))
+        writer = _bare(model)
+        chosen: Mode = mode or ("generate" if writer else self._choices.mode)
+        asked = Asked(question, identity, collection, chosen, writer, tuple(history), conversation)
+        return self._answering.answer(asked, cancel)
 
     def chat(
         self,
@@ -112,11 +113,17 @@ class Appliance:
         stop: Sequence[str],
         cancel: CancelToken,
     ) -> Iterator[ChatDelta]:
-        """The bare language model, without documents. Raises UnknownModel, `models.errors.EngineError`."""
+        """The bare language model of that name, or for "lectern" whichever answers; without documents. Raises
+        UnknownModel, `models.errors.EngineError`."""
         require_model(identity)
         self._require_model(model)
-        return self._models.chat_model().stream(
-            messages, max_tokens=max_tokens, temperature=temperature, stop=stop, cancel=cancel
+        return self._models.chat_model(_bare(model)).stream(
+            messages,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            stop=stop,
+            salt=self._salts.of(identity),
+            cancel=cancel,
         )
 
     def search(
@@ -231,9 +238,15 @@ class Appliance:
     # The appliance itself
 
     def models(self) -> list[ServedModel]:
+        """What answers from documents, then each engine's model once."""
+        owners = {engine.model: engine.place for engine in reversed(self._models.engines.all)}
         return [
             ServedModel(LECTERN_MODEL, "lectern", self._started, answers_from_documents=True),
-            ServedModel(self._models.chat_model_name, "local", self._started, answers_from_documents=False),
+            *(
+                ServedModel(name, owners[name], self._started, answers_from_documents=False)
+                for name in self._models.chat_model_names
+                if name != LECTERN_MODEL
+            ),
         ]
 
     def readiness(self) -> Readiness:
@@ -242,7 +255,15 @@ class Appliance:
 
     def describe(self) -> list[str]:
         """The choices made and why, a sentence each."""
-        return self._choices.sentences()
+        return self._choices.sentences(self._models.embedder_reason)
+
+    def machine(self) -> MachineStatus:
+        """What runs here right now: memory, GPUs, engines and their traffic, and what was chosen."""
+        return self._observer.machine(self.describe())
+
+    def metrics_text(self) -> bytes:
+        """The traffic of the language models, in Prometheus' text format."""
+        return self._meter.text()
 
     def warm_up(self) -> None:
         """Load in the background what the first question needs, so that it need not wait."""
@@ -255,38 +276,6 @@ class Appliance:
             ending.callback(self._models.close)
             ending.callback(self._previews.close)
             ending.callback(self._mirrors.close)
-
-    def _answer(
-        self,
-        question: str,
-        identity: Identity,
-        collection: Collection,
-        mode: Mode,
-        history: tuple[ChatMessage, ...],
-        conversation: str | None,
-        cancel: CancelToken,
-    ) -> Iterator[Event]:
-        try:
-            collection, embedder = self._searchable(collection.name)
-            model = self._models.chat_model() if mode == "generate" else None
-            answerer = Answerer(Retriever(embedder), embedder)
-            for event in answerer.answer(question, collection, mode=mode, model=model, history=history, cancel=cancel):
-                if isinstance(event, Answered):
-                    placed = event.citations.placed
-                    self._conversations.add_turn(identity, collection.id, conversation, event.answer, placed)
-                    yield Done(event.answer)
-                else:
-                    yield event
-        except Cancelled:
-            yield Failed("cancelled", "Stopped.")
-        except EngineError as exc:
-            _log.warning("the engine failed: %s", exc)
-            yield Failed("engine_unavailable", f"{exc} Ask again in mode “quote”, which needs no language model.")
-        except RagError as exc:
-            yield Failed(exc.code, str(exc))
-        except (ModelError, StorageError) as exc:
-            _log.warning("the question could not be answered: %s", exc)
-            yield Failed("not_ready", str(exc))
 
     def _collection(self, name: str) -> Collection:
         """The collection; the default one is made when first asked for."""
@@ -332,7 +321,7 @@ class Appliance:
             self._models.embedder()
             for name in self._library.names():
                 self._library.collection(name).dense.refresh()
-            self._models.start_chat_model()
+            self._models.engines.start()
         except (ModelError, StorageError) as exc:  # the edge of this thread: who asks meets it again
             _log.warning("not warmed up: %s", exc)
             self._warm_up_problem = str(exc)
@@ -344,9 +333,6 @@ class Appliance:
             _log.warning("%s", exc)
 
 
-def _messages(turns: Sequence[Answer]) -> list[ChatMessage]:
-    return [
-        message
-        for turn in turns
-        for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.text))
-    ]
+def _bare(model: str | None) -> str | None:
+    """The id of one language model, or None for any."""
+    return None if model == LECTERN_MODEL else model

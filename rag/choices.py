@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 
 from models.catalog import Entry
 from models.devices import Devices
+from models.interfaces import Engine
 from rag.events import Mode
 from rag.settings import Settings
 
 ABLE_FROM = 0.5
 """A model that answers a smaller share of simple questions from given text is not let write answers by default."""
+ABLE_PARAMETERS = 1_500_000_000
+"""Of the smallest model that was measured to be able: Qwen2.5-Coder-1.5B."""
 _PARSER_BYTES = 1 << 30
 
 
@@ -26,9 +29,10 @@ class Choices:
     language_model_reason: str
     index_reason: str = "exact search by FAISS on the CPU, words by SQLite's BM25"
 
-    def sentences(self) -> list[str]:
+    def sentences(self, embedder_reason: str | None = None) -> list[str]:
+        """`embedder_reason` is known once the embedder is loaded; until then it is what will be tried."""
         return [
-            f"Embedder: {self.embedder_reason}.",
+            f"Embedder: {embedder_reason or self.embedder_reason}.",
             f"Index: {self.index_reason}.",
             f"Language model: {self.language_model_reason}.",
             f"Answers: mode “{self.mode}”, {self.mode_reason}.",
@@ -36,19 +40,24 @@ class Choices:
         ]
 
 
-def choose_mode(wished: str, language_model: Entry) -> tuple[Mode, str]:
-    """How questions are answered unless they say otherwise."""
+def choose_mode(wished: str, local: Entry | None, first: Engine | None) -> tuple[Mode, str]:
+    """How questions are answered unless they say otherwise. `first` is the engine that is asked first, `local` what is
+    known of its model when it runs on this machine."""
     if wished == "quote":
         return "quote", "as the settings say"
     if wished == "generate":
         return "generate", "as the settings say"
-    ability = language_model.answer_ability
-    if ability is None:
-        return "quote", f"since it was never measured how well {language_model.name} answers"
-    percent = f"{ability:.0%} of simple questions from given text"
-    if ability < ABLE_FROM:
-        return "quote", f"since {language_model.name} answers only {percent}"
-    return "generate", f"since {language_model.name} answers {percent}"
+    if first is None:
+        return "quote", "since there is no language model"
+    if local is None:
+        return "generate", f"since the settings name {first}, which was not measured"
+    if local.answer_ability is not None:
+        able: Mode = "quote" if local.answer_ability < ABLE_FROM else "generate"
+        only = " only" if able == "quote" else ""
+        return able, f"since {first.model} answers{only} {local.answer_ability:.0%} of simple questions from given text"
+    if local.shape is not None and local.shape.parameters >= ABLE_PARAMETERS:
+        return "generate", f"since {first.model}, though not measured, is no smaller than one that answers 63%"
+    return "quote", f"since it was never measured how well {first.model} answers"
 
 
 def choose_parsers(wished: int, devices: Devices) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from rag.access import LOCAL_USER
 from rag.appliance import DEFAULT_COLLECTION, Appliance
 from rag.errors import BadInput, RagError
 from rag.evaluation import Outcome, QuestionSet, SetQuestion, load_set, percentile_ms, score
-from rag.events import Answer, Done, Failed, Mode, Stage, Token
+from rag.events import Answer, Done, EngineLost, Failed, Mode, Stage, Token
 from rag.status import show_json, status_json
 
 Message = dict[str, object]
@@ -96,8 +96,8 @@ def _ask(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> Ite
     for event in events:
         if isinstance(event, Token):
             yield {"text": event.text}
-        elif isinstance(event, Stage):
-            yield {"progress": {"event": "Stage", **asdict(event)}}
+        elif isinstance(event, Stage | EngineLost):
+            yield {"progress": {"event": type(event).__name__, **asdict(event)}}
         elif isinstance(event, Failed):
             raise CommandFailed(event.message)
         elif isinstance(event, Done):

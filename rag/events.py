@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.interfaces import Engine
+
 Mode = Literal["quote", "generate"]
 
 
@@ -43,7 +45,8 @@ class Citation:
 
 @dataclass(frozen=True)
 class Answer:
-    """The whole of it, as `ask --json` prints it. `text` holds markers like [1] that point to `citations`."""
+    """The whole of it, as `ask --json` prints it. `text` holds markers like [1] that point to `citations`. `engine` is
+    who wrote it; None where the documents speak for themselves."""
 
     question: str
     text: str
@@ -56,6 +59,7 @@ class Answer:
     timings_ms: dict[str, float] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,16 @@ class Cited:
 
 
 @dataclass(frozen=True)
+class EngineLost:
+    """A language model failed while it was to write. `next` is what happens now: another "engine" writes from the
+    beginning, since nothing was shown yet; the documents are "quote"d; or it is the "end" of the answer, which keeps
+    what was shown. `message` is for people."""
+
+    message: str
+    next: Literal["engine", "quote", "end"]
+
+
+@dataclass(frozen=True)
 class Done:
     answer: Answer
 
@@ -96,4 +110,4 @@ class Failed:
     message: str
 
 
-Event = Stage | Retrieved | Token | Cited | Done | Failed
+Event = Stage | Retrieved | Token | Cited | EngineLost | Done | Failed

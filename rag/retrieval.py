@@ -1,7 +1,8 @@
-"""Hybrid retrieval: meaning and words, fused; the best chunks of a collection for a question."""
+"""Hybrid retrieval: meaning and words, fused, and maybe ranked anew; the best chunks of a collection for a question."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +12,27 @@ from numpy.typing import NDArray
 
 from indexes.collection import Collection
 from indexes.records import StoredChunk
-from models.interfaces import Embedder
+from models.errors import ModelError
+from models.interfaces import Embedder, Reranker
 from rag.events import Passage
 from rag.question import Question
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Fusion:
     """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match.
 
-    `joined`: chunks looked at for each passage wanted; those that follow one another are joined up to
-    `passage_characters`. The BM25 weight follows the prototype that the project began with;
+    `reranked`: as many of the best a reranker orders anew, where there is one. `joined`: chunks looked at for each
+    passage wanted; those that follow one another are joined up to `passage_characters`. The BM25 weight follows the prototype that the project began with;
     `docs/decisions/0004-retrieval.md` has what was measured.
     """
 
     candidates: int = 100
     words: float = 0.5
     names: float = 0.1
+    reranked: int = 30
     joined: int = 3
     passage_characters: int = 1600
 
@@ -69,8 +74,12 @@ class Retrieval:
 
 
 class Retriever:
-    def __init__(self, embedder: Embedder, fusion: Fusion | None = None) -> None:
+    """With a `reranker`, the order of the best is its own; it says nothing of how good a passage is for another
+    question, so the fused scores stay, the highest with the first."""
+
+    def __init__(self, embedder: Embedder, reranker: Reranker | None = None, fusion: Fusion | None = None) -> None:
         self._embedder = embedder
+        self._reranker = reranker
         self._fusion = fusion or Fusion()
 
     def retrieve(self, collection: Collection, question: Question, k: int) -> Retrieval:
@@ -92,12 +101,32 @@ class Retriever:
             for i, chunk in chunks.items()
         ]
         found.sort(key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+        ranked = _distinct(found)
         clock.lap("fuse")
-        return Retrieval(_joined(_distinct(found), k, self._fusion), query, clock.laps_ms)
+        if self._reranker is not None:
+            ranked = self._rerank(self._reranker, question.text, ranked)
+            clock.lap("rerank")
+        return Retrieval(_joined(ranked, k, self._fusion), query, clock.laps_ms)
 
     def _fuse(self, chunk: StoredChunk, cosine: float, lexical: float, name: float) -> Found:
         score = cosine + self._fusion.words * lexical + self._fusion.names * name
         return Found(chunk, score, cosine, lexical, name)
+
+    def _rerank(self, reranker: Reranker, question: str, found: tuple[Found, ...]) -> tuple[Found, ...]:
+        best, rest = found[: self._fusion.reranked], found[self._fusion.reranked :]
+        try:
+            scores = reranker.scores(question, [_read_text(hit.chunk) for hit in best]).tolist()
+        except ModelError as exc:  # a worse order is better than no answer
+            _log.warning("the passages keep their fused order: %s", exc)
+            return found
+        # Sorting keeps the fused order of equals.
+        ordered = [hit for _, hit in sorted(zip(scores, best, strict=True), key=lambda pair: -pair[0])]
+        return (*(replace(hit, score=best[rank].score) for rank, hit in enumerate(ordered)), *rest)
+
+
+def _read_text(chunk: StoredChunk) -> str:
+    """What a reranker reads: the headings say what the text is about."""
+    return "\n".join(part for part in (chunk.heading or chunk.title, chunk.text) if part)
 
 
 def _joined(found: Sequence[Found], k: int, fusion: Fusion) -> tuple[Found, ...]:

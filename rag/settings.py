@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from rag.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class EngineSetting(BaseModel):
@@ -19,18 +28,25 @@ class EngineSetting(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(min_length=1)
     url: str
-    model: str
+    model: str = Field(min_length=1)
     context_tokens: int = Field(default=8192, ge=1024)
     key_variable: str = ""
     """The environment variable that holds its API key."""
     key_file: Path | None = None
     """A file that holds its API key, a Docker secret say."""
     tokenizer: Path | None = None
-    """Its `tokenizer.json`, so that prompts are cut to its own tokens."""
+    """Its `tokenizer.json`, so that prompts are cut to its own tokens. Without it a near engine that can count is
+    asked, and for others each byte counts as a token, which leaves much of a small context unused."""
     silence_s: float = Field(default=120.0, gt=0)
     """How long it may say nothing."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> EngineSetting:
+        if self.key_variable and self.key_file:
+            raise ValueError(f"{self.name} has a key_variable and a key_file: name one of them")
+        return self
 
 
 class Settings(BaseSettings):
@@ -60,9 +76,9 @@ class Settings(BaseSettings):
     """Where embedder, reranker and index run."""
     reranker: str = ""
     """The folder of a cross-encoder that orders the passages anew; none without it."""
-    llm: str = "smollm2-135m-instruct"
-    """A language model of the catalog; `auto` takes the best that is in the cache and fits the machine's GPUs, and the
-    embedded one without a GPU."""
+    llm: str = "auto"
+    """A language model or a family of the catalog; `auto` takes the best for TensorRT-LLM that is in the cache and fits
+    the machine's GPUs, else the embedded one."""
     model_path: Path | None = Field(default=None, validation_alias=AliasChoices("LECTERN_MODEL_PATH", "NIM_MODEL_PATH"))
     """One's own checkpoint (a folder of safetensors for TensorRT-LLM, or a GGUF file) instead of `llm`."""
     lora: tuple[Path, ...] = ()
@@ -80,7 +96,8 @@ class Settings(BaseSettings):
     trtllm_serve: str = ""
     """The `trtllm-serve` to run; else that of `.venv-tensorrt`, or of the PATH."""
     engines: tuple[EngineSetting, ...] = ()
-    """Further language models, in the order in which they stand in when the local one fails."""
+    """Further language models, which stand in when the local one fails: those of one's own network first, then remote
+    ones, each in this order."""
     local_engine: bool = True
     """Whether a language model runs on this machine at all."""
     allow_chat: tuple[str, ...] = ()
@@ -91,6 +108,14 @@ class Settings(BaseSettings):
     """Processor threads for embedding and the language model; 0 chooses."""
     parsers: int = Field(default=0, ge=0)
     """Files read at a time; 0 chooses."""
+
+    @field_validator("engines")
+    @classmethod
+    def _told_apart(cls, engines: tuple[EngineSetting, ...]) -> tuple[EngineSetting, ...]:
+        names = [engine.name for engine in engines]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"more than one engine is named {', '.join(doubled)}")
+        return engines
 
     @field_validator("home", "cache")
     @classmethod
@@ -112,14 +137,29 @@ class Settings(BaseSettings):
 
 def load_settings(**given: object) -> Settings:
     """The settings, with what the command line gives on top. Raises BadInput naming the setting and its value."""
-    known = {f"LECTERN_{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith("LECTERN_") and name not in known)
-    if unknown:
-        raise BadInput(f"{', '.join(unknown)} means nothing here. The settings are: {', '.join(sorted(known))}.")
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
     except tomllib.TOMLDecodeError as exc:
         raise BadInput(f"lectern.toml is not TOML: {exc}.") from exc
+    except SettingsError as exc:
+        raise BadInput(f'Wrong settings in the environment: {exc}: write lists as JSON, \'["a", "b"]\'.') from exc
     except ValidationError as exc:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in exc.errors())
-        raise BadInput(f"Wrong settings, in lectern.toml or the environment: {problems}.") from exc
+        problems = "; ".join(map(_problem, exc.errors()))
+        raise BadInput(f"Wrong settings, in lectern.toml or the environment: {problems}.") from None
+    _refuse_unknown({engine.key_variable for engine in settings.engines})
+    return settings
+
+
+def _problem(error: ErrorDetails) -> str:
+    """A whole engine, or a field that there is not, is not shown: somebody may have written a key there."""
+    place, value = ".".join(map(str, error["loc"])), error["input"]
+    shown = isinstance(value, str | int | float) and not (error["type"] == "extra_forbidden" and "engines" in place)
+    return f"{place} = {value!r}: {error['msg']}" if shown else f"{place}: {error['msg']}"
+
+
+def _refuse_unknown(keys: set[str]) -> None:
+    """`keys` are variables of the environment that hold keys of engines."""
+    known = {f"LECTERN_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in set(os.environ) - known - keys if name.startswith("LECTERN_"))
+    if unknown:
+        raise BadInput(f"{', '.join(unknown)} means nothing here. The settings are: {', '.join(sorted(known))}.")

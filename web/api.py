@@ -1,4 +1,4 @@
-"""The HTTP API for other programs: OpenAI's chat completions and models, NIM's health."""
+"""The HTTP API for other programs: OpenAI's chat completions and models, NIM's health and metrics."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from starlette.routing import Match
 
 from models.cancellation import CancelToken
 from rag.access import Identity
-from rag.appliance import Appliance, ServedModel
+from rag.appliance import Appliance
+from rag.served import ServedModel
 from web.api_errors import ApiError, unknown_model
 from web.api_shapes import ChatRequest
 from web.completions import Completion
+from web.metrics import add_metrics
 from web.pieces import JsonObject, Piece, pieces_of_answer, pieces_of_chat
 from web.pulling import pull_ahead, pull_all
 from web.sign_in import signed_in
@@ -36,8 +38,10 @@ documents; so does `use_knowledge_base: false`.
 Extensions beside OpenAI's fields, as in NVIDIA's RAG Blueprint: `citations` stands on the first chunk after a citation
 was checked and on later ones that add another (each list replaces the one before; the last chunk carries the final
 one), and in a whole reply beside `choices` and in the message. `metrics` (milliseconds) and `lectern` (mode, refused,
-confidence, notes) stand on the last chunk. A failure before the first word has its own status; a later one is an
-event with an error object. Every stream ends with `data: [DONE]`.
+confidence, notes, and the `engine` that wrote: name, model, host, place) stand on the last chunk; where an engine fails
+on the way, a chunk has `lectern.engine_lost` (message, and what comes next). A bare model's first chunk has
+`lectern.engine`. A failure before the first word has its own status; a later one is an event with an error object.
+Every stream ends with `data: [DONE]`.
 """
 
 
@@ -76,6 +80,8 @@ def api_routes(appliance: Appliance) -> APIRouter:
         message = "ready" if readiness.ready else readiness.detail
         body = {"object": "health.response", "message": message, "ready": readiness.ready}
         return JSONResponse(body, status_code=200 if readiness.ready else 503)
+
+    add_metrics(routes, appliance)
 
     @routes.api_route("/{rest:path}", methods=ANY_METHOD, include_in_schema=False)
     def nothing_here(rest: str, request: Request) -> None:
@@ -117,13 +123,10 @@ def _pieces(appliance: Appliance, body: ChatRequest, identity: Identity, cancel:
 
 
 def _language_model(appliance: Appliance, model: ServedModel) -> str:
-    """The name of the language model itself, also when the one asked for answers from documents."""
-    if not model.answers_from_documents:
-        return model.id
-    bare = next((served.id for served in appliance.models() if not served.answers_from_documents), None)
-    if bare is None:
+    """The id to ask the bare language model by; the one that answers from documents stands for whichever answers."""
+    if all(served.answers_from_documents for served in appliance.models()):
         raise ApiError(400, "No language model is served: use_knowledge_base must be true.", param="use_knowledge_base")
-    return bare
+    return model.id
 
 
 def _refuse_route(routes: APIRouter, rest: str, request: Request) -> None:

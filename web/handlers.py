@@ -12,8 +12,9 @@ from models.errors import ModelError
 from rag.appliance import Appliance
 from rag.errors import RagError
 from rag.events import Event, Failed, Mode, Token
-from web.render import render_about, render_conversations, render_turn, render_turns, render_welcome
+from web.render import render_conversations, render_turn, render_turns, render_welcome
 from web.render_documents import render_documents, render_problem
+from web.render_machine import render_machine
 from web.runs import Runs
 from web.sign_in import signed_in
 from web.turn import CANCELLED, Turn
@@ -143,8 +144,12 @@ class Handlers:
         """Those that people ask; what `eval` made for itself is left out."""
         return [name for name in self._appliance.collections(signed_in()) if not name.startswith(OWN_COLLECTIONS)]
 
-    def about(self) -> str:
-        return render_about(self._appliance.describe())
+    def machine(self) -> str:
+        """The device panel as it is now."""
+        try:
+            return render_machine(self._appliance.machine())
+        except (RagError, ModelError) as error:
+            return render_problem(str(error))
 
     def look(self, collection: str) -> Documents:
         """The documents' panel as it is now."""

@@ -10,6 +10,8 @@ import gradio as gr
 
 # What the documents panel asks for while there is something to see.
 FIRST_LOOK_S = 1.0
+# How often the device panel is painted anew, while it is open.
+MACHINE_S = 3.0
 MODES = [("Automatic", "automatic"), ("Quote", "quote"), ("Write", "generate")]
 
 # Clicks in our own HTML, handed to Gradio as events that say what was chosen.
@@ -24,11 +26,20 @@ ON_CONVERSATION = """element.addEventListener('click', (event) => {
 ON_STOP_READING = """element.addEventListener('click', (event) => {
   if (event.target.closest('.lx-stop-reading')) trigger('select', {});
 });"""
+ON_MACHINE = """element.addEventListener('click', (event) => {
+  const toggle = event.target.closest('.lx-machine-toggle');
+  if (!toggle) return;
+  const open = toggle.getAttribute('aria-expanded') !== 'true';
+  toggle.setAttribute('aria-expanded', String(open));
+  trigger('select', { open });
+});"""
 
 BRAND = """<div class="lx-brand"><span class="lx-mark" aria-hidden="true"></span><h1>Lectern</h1>
 <button type="button" class="lx-close-left" aria-label="Close">×</button></div>"""
 BAR = """<div class="lx-bar"><button type="button" class="lx-open-left" aria-label="Documents and conversations">
 <span></span><span></span><span></span></button><strong>Lectern</strong></div>"""
+MACHINE = """<h2><button type="button" class="lx-machine-toggle" aria-expanded="false" aria-controls="lx-machine">
+This machine</button></h2>"""
 SOURCE = """<aside class="lx-source" aria-label="Source" hidden tabindex="-1"><div class="lx-source-bar">
 <span class="lx-source-count"></span><button type="button" class="lx-source-previous" aria-label="Previous citation">
 ‹</button><button type="button" class="lx-source-next" aria-label="Next citation">›</button>
@@ -48,7 +59,9 @@ class Parts:
     add: gr.Button
     added: gr.HTML
     conversations: gr.HTML
-    about: gr.HTML
+    machine_toggle: gr.HTML
+    machine: gr.HTML
+    machine_timer: gr.Timer
     turns: gr.HTML
     running: gr.HTML
     question: gr.Textbox
@@ -68,7 +81,7 @@ def lay_out(collections: Sequence[str]) -> Parts:
             parts |= _middle()
         with gr.Column(elem_id="lx-right", min_width=0):
             _html(SOURCE)
-    return Parts(**parts, timer=gr.Timer(FIRST_LOOK_S))
+    return Parts(**parts, timer=gr.Timer(FIRST_LOOK_S), machine_timer=gr.Timer(MACHINE_S, active=False))
 
 
 def _html(html: str, *, elem_id: str | None = None, on_load: str | None = None) -> gr.HTML:
@@ -95,7 +108,9 @@ def _left(collections: Sequence[str]) -> dict[str, gr.components.Component]:
         added = _html("", elem_id="lx-added")
         _html('<h2 class="lx-heading">Conversations</h2>')
         conversations = _html("", elem_id="lx-conversations", on_load=ON_CONVERSATION)
-        about = _html("")
+    with gr.Column(elem_id="lx-left-foot"):
+        machine_toggle = _html(MACHINE, on_load=ON_MACHINE)
+        machine = _html('<p class="lx-hint">Looking…</p>', elem_id="lx-machine")
     return {
         "new": new,
         "scope": scope,
@@ -104,7 +119,8 @@ def _left(collections: Sequence[str]) -> dict[str, gr.components.Component]:
         "add": add,
         "added": added,
         "conversations": conversations,
-        "about": about,
+        "machine_toggle": machine_toggle,
+        "machine": machine,
     }
 
 

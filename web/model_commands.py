@@ -1,4 +1,4 @@
-"""The `models` commands at the terminal: what the catalog has, fetch it, check it."""
+"""The `models` commands at the terminal: what the catalog has, fetch it, check it; `models plan` has its own module."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def _list(catalog: Catalog, cache: Path, as_json: bool) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "model", "kind", "precision", "MB", "licence", "what it is", box=None, pad_edge=False)
+    table = Table("", "model", "kind", "MB", "what it is", box=None, pad_edge=False)
+    table.columns[1].no_wrap, table.columns[3].justify = True, "right"
     for row in rows:
         mark = "[green]✓[/]" if row.installed else ""
-        table.add_row(mark, row.name, row.kind, row.precision, f"{row.bytes / 1e6:.0f}", row.licence, row.summary)
+        table.add_row(mark, row.name, row.kind, f"{row.bytes / 1e6:.0f}", f"{row.summary} ({row.licence})")
     Console(highlight=False).print(table)
     print(f"✓ is in the cache, {cache}. Fetch another: python app.py models pull NAME")
     return 0
@@ -53,6 +54,7 @@ def _pull(entries: list[Entry], cache: Path, as_json: bool) -> int:
         folder = _ensure_with_bar(entry, cache) if missing else ensure(entry, cache, fetch=False)
         fetched.append({"name": entry.name, "folder": str(folder), "fetched": missing})
         print(f"{entry.name}: {'fetched' if missing else 'already there'}, {folder}", file=sys.stderr)
+        print(f"{entry.attribution}; {entry.licence}", file=sys.stderr)
     if as_json:
         print(json.dumps({"models": fetched}))
     return 0

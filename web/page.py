@@ -59,6 +59,7 @@ def build_page(handlers: Handlers) -> gr.Blocks:
         _listen_to_questions(page, parts, handlers)
         _listen_to_conversations(page, parts, handlers)
         _listen_to_documents(page, parts, handlers)
+        _listen_to_machine(parts, handlers)
     page.queue(default_concurrency_limit=ANSWERS_AT_ONCE, api_open=False)
     return page
 
@@ -134,7 +135,6 @@ def _listen_to_conversations(page: gr.Blocks, parts: Parts, handlers: Handlers) 
 
     changes = _screen_parts(parts)
     page.load(arrive, [parts.scope], changes, **QUIET)
-    page.load(handlers.about, None, [parts.about], **QUIET)
     page.load(lambda: gr.Dropdown(choices=handlers.collections()), None, [parts.scope], **QUIET)
     parts.new.click(begin, [parts.scope], changes, **QUIET)
     parts.conversations.select(choose, [parts.scope], changes, **QUIET)
@@ -155,3 +155,12 @@ def _listen_to_documents(page: gr.Blocks, parts: Parts, handlers: Handlers) -> N
     added = gr.on([parts.folder.submit, parts.add.click], add, wanted, told, **QUIET)
     added.then(look, scope, seen, **QUIET)
     parts.documents.select(handlers.stop_reading, **QUIET).then(look, scope, seen, **QUIET)
+
+
+def _listen_to_machine(parts: Parts, handlers: Handlers) -> None:
+    def unfold(event: gr.EventData) -> Updates:
+        is_open = bool(event.open)
+        return handlers.machine() if is_open else gr.skip(), gr.Timer(active=is_open)
+
+    parts.machine_toggle.select(unfold, None, [parts.machine, parts.machine_timer], **QUIET)
+    parts.machine_timer.tick(handlers.machine, None, [parts.machine], **QUIET)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from models.interfaces import ChatDelta, Usage
-from rag.events import Answer, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Token
+from models.interfaces import ChatDelta, Engine, Usage
+from rag.events import Answer, Citation, Cited, Done, EngineLost, Event, Failed, Passage, Retrieved, Token
 from web.api_errors import failure
 
 JsonObject = dict[str, object]
@@ -26,11 +26,13 @@ class Piece:
 
 
 def pieces_of_chat(deltas: Iterable[ChatDelta]) -> Iterator[Piece]:
-    """The bare language model's reply. A stream that ends without a reason was cut short: `length`."""
+    """The bare language model's reply; its first piece says which engine makes it. A stream that ends without a reason
+    was cut short: `length`."""
     finished = False
     for delta in deltas:
         finished = finished or delta.finish_reason is not None
-        yield Piece(delta.text, delta.finish_reason, delta.usage)
+        extras: JsonObject = {"lectern": {"engine": _engine(delta.engine)}} if delta.engine else {}
+        yield Piece(delta.text, delta.finish_reason, delta.usage, extras)
     if not finished:
         yield Piece(finish_reason="length")
 
@@ -55,6 +57,8 @@ def pieces_of_answer(
                 citations.append(event.citation)
                 if with_citations:
                     yield Piece(extras={"citations": citation_list(citations, passages)})
+            case EngineLost():
+                yield Piece(extras={"lectern": {"engine_lost": asdict(event)}})
             case Failed():
                 raise failure(event.code, event.message)
             case Done():
@@ -116,5 +120,10 @@ def _verdict(answer: Answer) -> JsonObject:
         "refused": answer.refused,
         "confidence": answer.confidence,
         "model": answer.model,
+        "engine": _engine(answer.engine),
         "notes": list(answer.notes),
     }
+
+
+def _engine(engine: Engine | None) -> JsonObject | None:
+    return asdict(engine) if engine else None

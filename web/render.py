@@ -46,8 +46,8 @@ def render_turn(turn: Turn) -> str:
     return (
         f'<article class="{state}"><h3 class="lx-asked">{escape(turn.question)}</h3>'
         f'<div class="{_answer_classes(turn)}" data-question="{escape(turn.question, quote=True)}">'
-        f"{_trace(turn)}{_verdict(turn)}{_text(turn)}{_failure(turn)}{_references(turn.citations)}"
-        f"{_closest(turn)}{_notes(turn)}{_actions(turn)}</div></article>"
+        f"{_trace(turn)}{_verdict(turn)}{_text(turn)}{_lost(turn)}{_failure(turn)}{_references(turn.citations)}"
+        f"{_writer(turn)}{_closest(turn)}{_notes(turn)}{_actions(turn)}</div></article>"
     )
 
 
@@ -101,6 +101,19 @@ def _text(turn: Turn) -> str:
         return ""
     as_html = quoted if turn.quotes else written
     return f'<div class="lx-text">{as_html(turn.text, turn.citations)}</div>'
+
+
+def _lost(turn: Turn) -> str:
+    """Engines that failed on the way, told while the answer is made."""
+    return "".join(f'<p class="lx-lost" role="status">{escape(lost.message)}</p>' for lost in turn.lost)
+
+
+def _writer(turn: Turn) -> str:
+    """Which engine wrote the answer, and where."""
+    if turn.answer is None or turn.answer.engine is None:
+        return ""
+    place = turn.answer.engine.place
+    return f'<p class="lx-writer" data-place="{place}">Written by {escape(str(turn.answer.engine))}</p>'
 
 
 def _failure(turn: Turn) -> str:
@@ -185,12 +198,6 @@ def render_conversations(conversations: Sequence[ConversationInfo], current: str
 
 def _current(is_current: bool) -> str:
     return ' aria-current="true"' if is_current else ""
-
-
-def render_about(choices: Sequence[str]) -> str:
-    """What the appliance chose for this machine, and why."""
-    rows = "".join(f"<li>{escape(choice)}</li>" for choice in choices)
-    return f'<details class="lx-about"><summary>How Lectern runs here</summary><ul>{rows}</ul></details>'
 
 
 def duration(milliseconds: float) -> str:

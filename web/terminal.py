@@ -116,6 +116,8 @@ class _ProgressView:
     def show(self, event: Any) -> None:
         if event["event"] == "FileDone" and event["state"] not in ("indexed", "partial"):
             self._console.print(f"{event['state']}: {event['path']}: {event['reason']}", style="yellow", markup=False)
+        elif event["event"] == "EngineLost" and event["next"] == "engine":  # else a note of the answer says it
+            self._console.print(f"\n{event['message']}", style="yellow", markup=False)
         elif event["event"] == "Activity":
             self._bar(
                 "files", f"{event['phase']} {event['current_file'] or ''}"[:50], event, "files_done", "files_total"
@@ -188,6 +190,10 @@ def _print_ask(console: Console, result: Message) -> None:
         place = citation["file"] + (f", page {citation['page']}" if citation["page"] else "")
         mark = "" if citation["verified"] else " (not verified)"
         console.print(f"[{citation['n']}] {place}, version {citation['version']}{mark}", markup=False, style="cyan")
+    if result["engine"]:
+        from models.interfaces import Engine
+
+        console.print(f"written by {Engine(**result['engine'])}", style="dim", markup=False)
     for note in result["notes"]:
         console.print(note, style="dim", markup=False)
     if result["refused"]:

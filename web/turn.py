@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rag.events import Answer, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Stage, Token
+from rag.events import Answer, Citation, Cited, Done, EngineLost, Event, Failed, Passage, Retrieved, Stage, Token
 
 CANCELLED = "cancelled"
 # Timings that are no steps: they span or lie within others.
@@ -23,13 +23,15 @@ class Step:
 @dataclass(frozen=True)
 class Turn:
     """Immutable; `after` gives the next one. `answer` is there once the answer is whole, `failure` when it never will
-    be. `running_since_s` is the clock at which the stage that runs began."""
+    be. `lost` are engines that failed on the way, while it runs; then its notes tell. `running_since_s` is the clock at
+    which the stage that runs began."""
 
     question: str
     text: str = ""
     steps: tuple[Step, ...] = ()
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    lost: tuple[EngineLost, ...] = ()
     answer: Answer | None = None
     failure: Failed | None = None
     running_since_s: float = 0.0
@@ -57,6 +59,8 @@ class Turn:
                 return replace(self, text=self.text + event.text)
             case Cited():
                 return replace(self, citations=(*self.citations, event.citation))
+            case EngineLost():
+                return replace(self, lost=(*self.lost, event))
             case Done():
                 return replace(of_answer(event.answer), steps=self._steps_ended(at_s))
             case Failed():
@@ -72,4 +76,4 @@ def of_answer(answer: Answer) -> Turn:
     """A stored answer; its steps are what its timings tell."""
     timings = answer.timings_ms.items()
     steps = tuple(Step(name, "", took_ms) for name, took_ms in timings if name not in MOMENTS)
-    return Turn(answer.question, answer.text, steps, answer.passages, answer.citations, answer)
+    return Turn(answer.question, answer.text, steps, answer.passages, answer.citations, answer=answer)

@@ -29,6 +29,15 @@ def stamp_of(folder: Path, precision: Precision) -> str:
     return f"{revision}-{precision}-v{CONVERTER_VERSION}"
 
 
+def is_convertible(folder: Path) -> bool:
+    """Whether the folder holds what can become an ONNX file here: a BERT encoder with mean pooling."""
+    try:
+        _read_shape(folder)
+    except (OSError, KeyError, ValueError):
+        return False
+    return True
+
+
 def onnx_file(folder: Path, precision: Precision) -> Path:
     """The ONNX file of the weights in `folder`, made now if it is not there yet (about a second).
 
@@ -63,11 +72,15 @@ def _convert(folder: Path, precision: Precision, stamp: str, file: Path) -> None
 
 
 def _read_shape(folder: Path) -> BertShape:
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    for module in modules:
+        if module["type"].rpartition(".")[2] not in ("Transformer", "Pooling", "Normalize"):
+            raise ValueError(f"the graph has nothing for its module {module['type']}")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     pooling = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
     if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
         raise ValueError(f"a {config['model_type']} with {config['hidden_act']} is not a BERT encoder with gelu")
-    if not pooling["pooling_mode_mean_tokens"]:
+    if not (pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"):
         raise ValueError("its sentence vector is not the mean of its token vectors")
     return BertShape(
         layers=config["num_hidden_layers"],

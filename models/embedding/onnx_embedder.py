@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.embedding.averaging import average
 from models.embedding.onnx_conversion import onnx_file, stamp_of
 from models.embedding.onnx_graph import Precision
-from models.embedding.tokenization import Window, WindowTokenizer, batches
+from models.embedding.tokenization import Side, Window, WindowTokenizer, batches
+from models.embedding.weights import float_identity
 from models.errors import ModelError
 from models.interfaces import Vectors
 
@@ -31,7 +33,9 @@ class OnnxEmbedder:
         self._tokenizer = WindowTokenizer(folder)
         self._session = _open_session(onnx_file(folder, precision))
         self._dimension = int(self._session.get_outputs()[0].shape[1])
-        self._identity = f"{folder.name}@{stamp_of(folder, precision)}/onnx/mean/w{self._tokenizer.window_tokens}"
+        window = self._tokenizer.window_tokens
+        int8_identity = f"{folder.name}@{stamp_of(folder, precision)}/onnx/mean/w{window}"
+        self._identity = int8_identity if precision == "int8" else float_identity(folder, "mean", window)
         # Batches side by side, each on one thread, beat one batch on many threads: nobody waits at each node.
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="embedder")
 
@@ -48,14 +52,19 @@ class OnnxEmbedder:
         return self._tokenizer.window_tokens
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return embed_windows(self._tokenizer, texts, self._run, self._dimension, BUDGET_TOKENS, self._workers)
+        return self._embed(texts, "passage", self._workers)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         # On the caller's own thread: a question does not queue behind the passages of an ingest.
-        return embed_windows(self._tokenizer, texts, self._run, self._dimension, BUDGET_TOKENS, None)
+        return self._embed(texts, "query", None)
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         return self._tokenizer.token_offsets(text)
+
+    def _embed(self, texts: Sequence[str], side: Side, workers: ThreadPoolExecutor | None) -> Vectors:
+        groups = list(batches(self._tokenizer.windows(texts, side), BUDGET_TOKENS))
+        results = workers.map(self._run, groups) if workers else map(self._run, groups)
+        return average(len(texts), self._dimension, zip(groups, results, strict=True))
 
     def _run(self, batch: Sequence[Window]) -> Vectors:
         longest = max(len(window.ids) for window in batch)
@@ -68,29 +77,6 @@ class OnnxEmbedder:
         feed = {"input_ids": ids, "lengths": lengths, "averaging": averaging}
         vectors: Vectors = self._session.run(None, feed)[0]
         return vectors
-
-
-def embed_windows(
-    tokenizer: WindowTokenizer,
-    texts: Sequence[str],
-    run: Callable[[Sequence[Window]], Vectors],
-    dimension: int,
-    budget_tokens: int,
-    workers: ThreadPoolExecutor | None,
-) -> Vectors:
-    """Vectors (len(texts), dimension) of length 1: `run` gives unit vectors of windows, and those of one text are
-    averaged by their count of tokens."""
-    total = np.zeros((len(texts), dimension), np.float32)
-    groups = list(batches(tokenizer.windows(texts), budget_tokens))
-    results = workers.map(run, groups) if workers else map(run, groups)
-    for group, vectors in zip(groups, results, strict=True):
-        for window, vector in zip(group, vectors, strict=True):
-            # A text without a single token still has the vector of its special tokens.
-            total[window.text_index] += max(1, window.weight) * vector
-    # Windows that point in opposite ways could cancel out; dividing by nothing must not make NaN of them.
-    lengths = np.linalg.norm(total, axis=1, keepdims=True)
-    normalised: Vectors = (total / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return normalised
 
 
 def _open_session(file: Path) -> onnxruntime.InferenceSession:

@@ -1,49 +1,61 @@
-"""The embedder of the GPU: a sentence-transformers model on torch, in half precision there."""
+"""The embedder of the GPU: any sentence-transformers model on torch, in half precision there."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+import copy
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from models.embedding.onnx_conversion import WEIGHTS_NAME
-from models.embedding.onnx_embedder import embed_windows
-from models.embedding.tokenization import Window, WindowTokenizer
-from models.errors import ModelError
+from models.device_lock import DeviceLock
+from models.embedding.averaging import average
+from models.embedding.batching import Budget, Pace, TokenBudget, run_batches
+from models.embedding.tokenization import Side, Window, WindowTokenizer
+from models.embedding.torch_models import TorchPrecision, budget_tokens, empty_cache, loading, torch_type
+from models.embedding.weights import float_identity
 from models.interfaces import Vectors
-from models.verification import known_sha256
 
 if TYPE_CHECKING:
     import torch
 
-TorchPrecision = Literal["fp16", "fp32"]
-
-BUDGET_TOKENS = 16384
-"""Padded tokens of one run: about 64 chunks, enough to fill a GPU with a small encoder."""
+INGEST_S = 0.04
+"""How long one batch of an ingest may hold the GPU, and a question wait for it."""
 
 
 class TorchEmbedder:
-    """Fulfils `models.interfaces.Embedder`. `device` as torch names it ("cuda", "cuda:1", "cpu"). Thread-safe: runs
-    go one after the other, since a GPU gains nothing from two at once. Raises `ModelError` when it cannot load."""
+    """Fulfils `models.interfaces.Embedder`. `device` as torch names it ("cuda:0", "cpu"). Thread-safe: runs go one
+    after the other by the device's lock, since a GPU gains nothing from two at once. Raises `ModelError` when it cannot
+    load; embedding raises it when the device cannot take a single text."""
 
-    def __init__(self, folder: Path, device: str, *, precision: TorchPrecision = "fp16") -> None:
-        import torch
-        from sentence_transformers import SentenceTransformer
+    def __init__(
+        self, folder: Path, device: str, *, precision: TorchPrecision = "fp16", lock: DeviceLock | None = None
+    ) -> None:
+        with loading(folder, device):
+            from sentence_transformers import SentenceTransformer
 
-        kind = torch.float16 if precision == "fp16" else torch.float32
-        try:
-            model = SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs={"torch_dtype": kind}
+            self._model = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                model_kwargs={"dtype": torch_type(precision), "use_safetensors": True},
             )
-            self._model = model.eval()
-            revision = known_sha256(folder, WEIGHTS_NAME)[:12]
-        except (OSError, ValueError, RuntimeError, AssertionError) as exc:
-            raise ModelError(f"{folder} cannot be loaded on {device}: {exc}") from exc
+            self._model.to(torch_type(precision)).eval()
         self._tokenizer = WindowTokenizer(folder)
         self._dimension = int(self._model.get_embedding_dimension())
-        self._identity = f"{folder.name}@{revision}-{precision}/torch/mean/w{self._tokenizer.window_tokens}"
-        self._one_at_a_time = threading.Lock()
+        self._identity = float_identity(folder, self._pooling(), self._tokenizer.window_tokens)
+        self._lock = lock or DeviceLock()
+        self._device_budget = TokenBudget(budget_tokens(device))
+        self._budget: Budget = self._device_budget
+        self._turn: Callable[[], AbstractContextManager[None]] = self._lock.query
+
+    def for_ingest(self) -> TorchEmbedder:
+        """The same model for work that every question goes before: its batches are short, and wait."""
+        other = copy.copy(self)
+        other._turn = self._lock.ingest
+        other._budget = Pace(self._device_budget, INGEST_S)
+        return other
 
     @property
     def identity(self) -> str:
@@ -58,28 +70,48 @@ class TorchEmbedder:
         return self._tokenizer.window_tokens
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return embed_windows(self._tokenizer, texts, self._run, self._dimension, BUDGET_TOKENS, None)
+        return self._embed(texts, "passage")
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self.embed_passages(texts)
+        return self._embed(texts, "query")
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         return self._tokenizer.token_offsets(text)
+
+    def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
+        windows = self._tokenizer.windows(texts, side)
+        parts = run_batches(windows, lambda window: len(window.ids), self._run, self._budget, free=empty_cache)
+        return average(len(texts), self._dimension, parts)
 
     def _run(self, batch: Sequence[Window]) -> Vectors:
         import torch
 
         longest = max(len(window.ids) for window in batch)
-        ids = torch.zeros((len(batch), longest), dtype=torch.long)
+        padding = self._model.tokenizer.pad_token_id or 0
+        ids = torch.full((len(batch), longest), padding, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, window in enumerate(batch):
             ids[row, : len(window.ids)] = torch.tensor(window.ids)
             mask[row, : len(window.ids)] = 1
-        with self._one_at_a_time, torch.inference_mode():
-            return self._vectors({"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)})
+        features = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in self._model.tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(ids)
+        with self._turn(), torch.inference_mode():
+            started = time.perf_counter()
+            vectors = self._vectors(features)
+            self._budget.took(ids.numel(), time.perf_counter() - started)
+        return vectors
 
     def _vectors(self, features: dict[str, torch.Tensor]) -> Vectors:
-        """Its modules pool and normalise as its own files say."""
+        """Its modules pool as its own files say; the result is made a unit vector whether or not they do that."""
+        from torch.nn.functional import normalize
+
         on_device = {name: tensor.to(self._model.device) for name, tensor in features.items()}
-        vectors: Vectors = self._model(on_device)["sentence_embedding"].float().cpu().numpy()
+        pooled = self._model(on_device)["sentence_embedding"].float()
+        vectors: Vectors = normalize(pooled, dim=1).cpu().numpy()
         return vectors
+
+    def _pooling(self) -> str:
+        """Its way of making one vector of many, for the identity."""
+        mode = next((module.pooling_mode for module in self._model if hasattr(module, "pooling_mode")), "model")
+        return mode if isinstance(mode, str) else "+".join(mode)

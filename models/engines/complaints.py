@@ -8,7 +8,10 @@ from typing import cast
 
 from models.errors import EngineError, EngineRefused, EngineUnavailable
 
-LOADING = frozenset({502, 503, 504})
+BUSY = frozenset({429, 502, 503, 504})
+"""It may well answer a little later: it loads, it has too much to do, or the proxy before it does not reach it."""
+
+MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,23 @@ def read_complaint(reply: object) -> Complaint | None:
     return None
 
 
-def reply_error(engine: str, status: int, body: bytes) -> EngineError:
+def reply_error(engine: str, status: int, body: str) -> EngineError:
     """The exception for an HTTP reply that is no success."""
+    if 300 <= status < 400:
+        message = "it points to another address, and what is sent follows no redirect; name that address instead"
+        return refusal(engine, status, Complaint(message, None))
     try:
         complaint = read_complaint(json.loads(body))
     except ValueError:
         complaint = None
-    complaint = complaint or Complaint(body.decode("utf-8", "replace").strip()[:200] or "it gave no reason", None)
-    if status in LOADING:
-        return EngineUnavailable(f"{engine} is not ready ({status}): {complaint.message}")
+    complaint = complaint or Complaint(body.strip() or "it gave no reason", None)
+    if status in BUSY:
+        return EngineUnavailable(f"{engine} is not ready ({status}): {_cut(complaint.message)}")
     return refusal(engine, status, complaint)
 
 
 def refusal(engine: str, status: int, complaint: Complaint) -> EngineRefused:
-    return EngineRefused(f"{engine} refused ({status}): {complaint.message}", status=status, code=complaint.code)
+    return EngineRefused(f"{engine} refused ({status}): {_cut(complaint.message)}", status=status, code=complaint.code)
 
 
 def _openai(fields: dict[str, object]) -> Complaint:
@@ -61,3 +67,8 @@ def _openai(fields: dict[str, object]) -> Complaint:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _cut(message: str) -> str:
+    """Some repeat the whole request in their complaint."""
+    return message if len(message) <= MOST_CHARACTERS else message[:MOST_CHARACTERS] + "…"

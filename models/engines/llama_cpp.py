@@ -1,181 +1,132 @@
-"""llama.cpp as a supervised child process: started when first needed, started again when it has crashed."""
+"""llama.cpp as a supervised child process, on the CPU or, where its CUDA build is installed, on GPUs."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import subprocess
 import sys
 import threading
-import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from models.cancellation import CancelToken
 from models.devices import LlamaThreads
+from models.engines.backoff import Backoff
 from models.engines.endpoint import Address
 from models.engines.llama_server import API_KEY_VARIABLE
-from models.errors import EngineUnavailable
+from models.engines.program import Child, Health
+from models.engines.supervisor import Supervisor
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-STEADY_AFTER_S = 60.0
-"""A child that lived this long was all right: its crash does not count towards the pause before the next start."""
+START_LIMIT_S = 300.0
+LIST_DEVICES_S = 30.0
 
-STOP_S = 3.0
-
-logger = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@dataclass
-class _Child:
-    """One life of the process. `announced` is set when it said its address, or ended without."""
+class LlamaServer(Supervisor):
+    """The server for one GGUF file. `gpus` are the driver's indices of those that take its layers, as many as fit; with
+    none it runs on the CPU, and leaves GPUs alone also where the CUDA build is installed."""
 
-    process: subprocess.Popen[bytes]
-    started_s: float
-    announced: threading.Event = field(default_factory=threading.Event)
-    url: str | None = None
+    def __init__(
+        self,
+        model_file: Path,
+        context_tokens: int,
+        threads: LlamaThreads,
+        log_file: Path,
+        gpus: tuple[int, ...] = (),
+        *,
+        start_limit_s: float = START_LIMIT_S,
+        patience_s: float = 60.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        program = LlamaProgram(model_file, context_tokens, threads, gpus)
+        super().__init__(program, log_file, start_limit_s=start_limit_s, patience_s=patience_s, backoff=backoff)
+
+
+def find_cuda_build() -> tuple[bool, str]:
+    """Whether the installed llama.cpp can use a GPU, and how that is known. It is asked in a process of its own, since
+    it takes a piece of each GPU to answer."""
+    script = "import xllamacpp; print([d['name'] for d in xllamacpp.get_device_info() if d['type'].name[-3:] == 'GPU'])"
+    command = [sys.executable, "-c", script]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=LIST_DEVICES_S, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as exc:
+        return False, f"llama.cpp cannot be asked for its devices: {exc}"
+    names = said.strip().splitlines()[-1]
+    return names != "[]", f"llama.cpp sees the devices {names}" if names != "[]" else "llama.cpp sees no GPU"
+
+
+@dataclass(frozen=True)
+class LlamaProgram:
+    """Fulfils `models.engines.program.Program`."""
+
+    model_file: Path
+    context_tokens: int
+    threads: LlamaThreads
+    gpus: tuple[int, ...]
 
     @property
-    def running(self) -> bool:
-        return self.process.poll() is None
+    def name(self) -> str:
+        return f"llama.cpp with {self.model_file.name}"
 
-
-class LlamaServer:
-    """The server for one GGUF file. Thread-safe. Fulfils `models.engines.endpoint.Endpoint`: whoever asks for its
-    address gets it when the model is loaded, and starts the server again if it has crashed, after a growing pause."""
-
-    def __init__(self, model_file: Path, context_tokens: int, threads: LlamaThreads, log_file: Path) -> None:
-        self._model_file = model_file
-        self._context_tokens = context_tokens
-        self._threads = threads
-        self._log_file = log_file
-        self._api_key = secrets.token_urlsafe(32)
-        self._lock = threading.Lock()
-        self._child: _Child | None = None
-        self._crashes = 0
-        self._crashed_s = 0.0
-        self._stopped = False
+    def launch(self, log: IO[bytes], mark: Mapping[str, str]) -> Child:
+        api_key = secrets.token_urlsafe(32)
+        process = subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env={**os.environ, **self.variables, **mark, API_KEY_VARIABLE: api_key},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # Else an interrupt from the keyboard would end it before its supervisor knows.
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        return Child(process, Announcement(process.stdout, api_key))
 
     @property
-    def alive(self) -> bool:
-        """Whether the process runs; it may still be loading."""
-        child = self._child
-        return child is not None and child.running
-
-    @property
-    def url(self) -> str | None:
-        """Where it listens, once it is loaded."""
-        child = self._child
-        return child.url if child and child.running else None
-
-    def start(self) -> None:
-        """Begin to start, without waiting. Raises `EngineUnavailable` after `stop`, or soon after a crash."""
-        with self._lock:
-            self._running_child()
-
-    def wait_ready(self, cancel: CancelToken) -> None:
-        """Return when it answers. Raises `EngineUnavailable` when it ended meanwhile, `Cancelled`."""
-        self.address(cancel)
-
-    def address(self, cancel: CancelToken) -> Address:
-        """Where to send a request, as soon as it will be answered. Raises `EngineUnavailable`, `Cancelled`."""
-        with self._lock:
-            child = self._running_child()
-        while not child.announced.wait(0.1):
-            cancel.check()
-        if child.url is None:
-            raise EngineUnavailable(f"llama.cpp ended while it loaded {self._model_file.name}; see {self._log_file}")
-        return Address(child.url, self._api_key)
-
-    def stop(self) -> None:
-        """End it for good, within a few seconds."""
-        with self._lock:
-            self._stopped = True
-            child = self._child
-        if child is None:
-            return
-        if child.process.stdin:
-            child.process.stdin.close()
-        try:
-            child.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
-
-    def _running_child(self) -> _Child:
-        """The child, a new one where there is none; under the lock."""
-        if self._stopped:
-            raise EngineUnavailable(f"the server of {self._model_file.name} was stopped")
-        if self._child and self._child.running:
-            return self._child
-        if self._child:
-            self._note_crash(self._child)
-        left_s = self._crashed_s + self._pause_s() - time.monotonic()
-        if left_s > 0:
-            raise EngineUnavailable(
-                f"llama.cpp ended {self._crashes} times in a row with {self._model_file.name}; "
-                f"it starts again in {left_s:.0f} s; see {self._log_file}"
-            )
-        self._child = self._spawn()
-        return self._child
-
-    def _pause_s(self) -> float:
-        """None after the first crash, so that whoever asks next gets a new server at once; then 1, 2, 4, … s."""
-        if self._crashes < 2:
-            return 0.0
-        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (self._crashes - 2))
-
-    def _note_crash(self, child: _Child) -> None:
-        self._child = None
-        self._crashed_s = time.monotonic()
-        self._crashes = 1 if self._crashed_s - child.started_s > STEADY_AFTER_S else self._crashes + 1
-        if child.process.stdin:
-            child.process.stdin.close()
-        logger.warning("llama.cpp ended with status %s, crash %d", child.process.returncode, self._crashes)
-
-    def _spawn(self) -> _Child:
-        # OpenMP's threads would spin on a core while they wait; passive ones leave it to the search.
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
-        environment[API_KEY_VARIABLE] = self._api_key
-        try:
-            self._log_file.parent.mkdir(parents=True, exist_ok=True)
-            with self._log_file.open("ab") as log:
-                process = subprocess.Popen(
-                    self._command(),
-                    cwd=Path(__file__).resolve().parents[2],
-                    env=environment,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                )
-        except OSError as exc:
-            raise EngineUnavailable(f"llama.cpp cannot be started: {exc}") from exc
-        child = _Child(process, time.monotonic())
-        threading.Thread(target=self._listen, args=(child,), name="llama-listener", daemon=True).start()
-        return child
-
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
         return [
             sys.executable, "-m", "models.engines.llama_server",
-            "--model", str(self._model_file.resolve()),
-            "--alias", self._model_file.stem,
-            "--context-tokens", str(self._context_tokens),
-            "--decode-threads", str(self._threads.decode),
-            "--prefill-threads", str(self._threads.prefill),
+            "--model", str(self.model_file.resolve()),
+            "--alias", self.model_file.stem,
+            "--context-tokens", str(self.context_tokens),
+            "--decode-threads", str(self.threads.decode),
+            "--prefill-threads", str(self.threads.prefill),
+            *(["--gpu"] if self.gpus else []),
         ]  # fmt: skip
 
-    def _listen(self, child: _Child) -> None:
-        """Hear the address, then the end of the process, on a thread of its own."""
-        assert child.process.stdout is not None
-        with child.process.stdout as announcements:
-            line = announcements.readline()
-            if line:
-                child.url = json.loads(line)["url"]
-                loaded_ms = int(1000 * (time.monotonic() - child.started_s))
-                logger.info("llama.cpp serves %s after %d ms", self._model_file.name, loaded_ms)
-            child.announced.set()
-            announcements.read()
-        child.process.wait()
+    @property
+    def variables(self) -> dict[str, str]:
+        return {
+            # OpenMP's threads would spin on a core while they wait; passive ones leave it to the search.
+            "OMP_WAIT_POLICY": "passive",
+            "GOMP_SPINCOUNT": "0",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, self.gpus)),
+        }
+
+
+class Announcement:
+    """Fulfils `models.engines.program.Readiness`: the server says its address when the model is loaded, in one line on
+    its standard output."""
+
+    def __init__(self, output: IO[bytes], api_key: str) -> None:
+        self._api_key = api_key
+        self._url: str | None = None
+        threading.Thread(target=self._listen, args=(output,), name="llama-listener", daemon=True).start()
+
+    def address(self) -> Address | None:
+        return Address(self._url, self._api_key) if self._url else None
+
+    def health(self) -> Health:
+        return "well"  # it answers as long as its process runs
+
+    def _listen(self, output: IO[bytes]) -> None:
+        with output:
+            if line := output.readline():
+                self._url = json.loads(line)["url"]
+            output.read()

@@ -1,20 +1,27 @@
-"""What every dense index must do, over each that there is; and FAISS against the exact one in NumPy."""
+"""What every dense index must do, over each that there is; and FAISS against the exact one in NumPy.
+
+The GPU's index runs over a strict stand-in for a device everywhere, and over FAISS on CUDA where there is a GPU.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.dense import DenseIndex
+from indexes.device_copy import Lock, OpenCopy
 from indexes.errors import DamagedCache
 from indexes.faiss_index import FaissIndex
+from indexes.gpu_index import GpuIndex
 from indexes.numpy_index import NumpyIndex
+from tests.standins.device_copy import StandInDevice
 
-Kind: TypeAlias = type[NumpyIndex] | type[FaissIndex]
 DIMENSION = 4
 EYE = np.eye(DIMENSION, dtype=np.float32)
 
@@ -23,12 +30,64 @@ def ids(*numbers: int) -> np.ndarray:
     return np.array(numbers, dtype=np.int64)
 
 
-@pytest.fixture(params=[NumpyIndex, FaissIndex], ids=["numpy", "faiss"])
+class Kind(Protocol):
+    def __call__(self, dimension: int) -> DenseIndex: ...
+
+    def read(self, path: Path, dimension: int) -> DenseIndex: ...
+
+
+class OnDevice:
+    """A kind of index that is searched on a device."""
+
+    def __init__(self, open_copy: OpenCopy, lock: Lock) -> None:
+        self._open_copy, self._lock = open_copy, lock
+
+    def __call__(self, dimension: int) -> DenseIndex:
+        return GpuIndex(FaissIndex(dimension), self._open_copy, self._lock)
+
+    def read(self, path: Path, dimension: int) -> DenseIndex:
+        return GpuIndex(FaissIndex.read(path, dimension), self._open_copy, self._lock)
+
+
+@cache
+def on_cuda() -> OnDevice:
+    """FAISS on the GPU of this machine, opened once."""
+    import threading
+
+    import faiss
+
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        pytest.skip("FAISS has no GPU here: its CPU wheel is installed, or there is no CUDA device")
+    from indexes.faiss_gpu import GpuDevice
+
+    lock = threading.Lock()
+    device = GpuDevice(0, 1 << 30, lambda: lock)
+    return OnDevice(device.open_copy, lambda: lock)
+
+
+def standing_in(**traits: object) -> OnDevice:
+    device = StandInDevice(**traits)  # type: ignore[arg-type]  # by name
+    return OnDevice(device.open_copy, device.lock)
+
+
+KINDS = {
+    "numpy": lambda: NumpyIndex,
+    "faiss": lambda: FaissIndex,
+    "gpu stand-in": standing_in,
+    "gpu stand-in that does not grow": lambda: standing_in(grows=False),
+    "gpu stand-in of few results": lambda: standing_in(most_results=2),
+    "gpu stand-in without memory": lambda: standing_in(capacity=2),
+    "faiss on cuda": on_cuda,
+}
+ALL = [pytest.param(name, marks=[pytest.mark.gpu] * (name == "faiss on cuda")) for name in KINDS]
+
+
+@pytest.fixture(params=ALL)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    return request.param
+    return KINDS[request.param]()
 
 
-def filled(kind: Kind) -> NumpyIndex | FaissIndex:
+def filled(kind: Kind) -> DenseIndex:
     index = kind(DIMENSION)
     index.add(ids(7, 3, 5), EYE[:3])
     return index
@@ -97,6 +156,29 @@ def test_removed_ids_are_found_no_more(kind: Kind) -> None:
     assert index.search(EYE[0], 3)[0].tolist() == [3]
 
 
+def test_what_was_there_before_a_search_can_be_removed_and_replaced_after_it(kind: Kind) -> None:
+    index = filled(kind)
+    assert index.search(EYE[0], 1)[0].tolist() == [7]
+    index.remove(ids(7))
+    index.add(ids(3, 8), EYE[[3, 0]])
+    assert index.search(EYE[0], 1)[0].tolist() == [8]
+    assert index.search(EYE[3], 1)[0].tolist() == [3]
+    found, cosines = index.search(EYE[1], 5)
+    assert sorted(found.tolist()) == [3, 5, 8]
+    assert cosines.tolist() == [0, 0, 0]
+
+
+def test_a_prepared_and_a_closed_index_find_the_same(kind: Kind) -> None:
+    index = filled(kind)
+    index.prepare()
+    assert index.search(EYE[0], 1)[0].tolist() == [7]
+    index.close()
+    index.add(ids(8), EYE[3:])
+    assert index.search(EYE[0], 1)[0].tolist() == [7]
+    assert index.search(EYE[3], 1)[0].tolist() == [8]
+    assert index.place
+
+
 def test_similarities_come_in_the_order_asked_and_unknown_ids_count_0(kind: Kind) -> None:
     query = np.array([0.6, 0.8, 0, 0], dtype=np.float32)
     assert filled(kind).similarities(query, ids(5, 99, 3, 7, 3)) == pytest.approx([0, 0, 0.8, 0.6, 0.8])
@@ -148,10 +230,12 @@ _STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("name", [each for each in ALL if each.values != ("numpy",)])
 @settings(max_examples=150, deadline=None)
 @given(steps=_STEPS, query=_DIRECTIONS, k=st.integers(0, 20))
-def test_faiss_agrees_with_numpy(steps: list, query: tuple[float, ...], k: int) -> None:
-    exact, tested = NumpyIndex(DIMENSION), FaissIndex(DIMENSION)
+def test_it_agrees_with_numpy(name: str, steps: list, query: tuple[float, ...], k: int) -> None:
+    exact, tested = NumpyIndex(DIMENSION), KINDS[name]()(DIMENSION)
+    direction = np.array(query, dtype=np.float32)
     for step, entries in steps:
         numbers = ids(*(number for number, _ in entries))
         if step == "remove":
@@ -160,7 +244,7 @@ def test_faiss_agrees_with_numpy(steps: list, query: tuple[float, ...], k: int) 
             vectors = np.array([vector for _, vector in entries], dtype=np.float32).reshape(-1, DIMENSION)
             exact.add(numbers, vectors)
             tested.add(numbers, vectors)
-    direction = np.array(query, dtype=np.float32)
+        assert set(tested.search(direction, k)[0].tolist()) <= set(exact.ids().tolist())
     assert tested.ids().tolist() == exact.ids().tolist()
     everything = np.arange(14, dtype=np.int64)
     assert tested.similarities(direction, everything) == pytest.approx(exact.similarities(direction, everything))

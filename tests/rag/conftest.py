@@ -14,7 +14,7 @@ from indexes.records import StoredChunk
 from ingest.events import MirrorDone
 from models.cancellation import CancelToken
 from models.errors import EngineUnavailable
-from models.interfaces import ChatDelta, ChatMessage, Embedder, Usage
+from models.interfaces import ChatDelta, ChatMessage, Embedder, Engine, Usage
 from rag.access import LOCAL_USER
 from rag.appliance import Appliance
 from rag.building import build_appliance
@@ -56,10 +56,17 @@ class ScriptedModel:
 
     says: Sequence[str] = ()
     fails: bool = False
+    breaks_off_after: int | None = None
+    """How many of its sentences it says before its engine breaks off."""
+    engine: Engine | None = None
     context_tokens: int = 4096
     name: str = "scripted"
     asked: list[tuple[ChatMessage, ...]] = field(default_factory=list)
+    salts: list[str | None] = field(default_factory=list)
     cancel_after: int | None = None
+
+    def prepare(self, cancel: CancelToken) -> None:
+        cancel.check()
 
     def stream(
         self,
@@ -68,18 +75,24 @@ class ScriptedModel:
         max_tokens: int,
         temperature: float = 0.0,
         stop: Sequence[str] = (),
+        salt: str | None = None,
         cancel: CancelToken,
     ) -> Iterator[ChatDelta]:
         del max_tokens, temperature, stop
         self.asked.append(tuple(messages))
+        self.salts.append(salt)
         if self.fails:
             raise EngineUnavailable("the engine has gone")
-        text = " ".join(self.says)
+        if self.engine:
+            yield ChatDelta("", engine=self.engine)
+        text = "".join(f"{said} " for said in self.says[: self.breaks_off_after])
         for n, first in enumerate(range(0, len(text), 7)):
             if n == self.cancel_after:
                 cancel.cancel()
             cancel.check()
             yield ChatDelta(text[first : first + 7])
+        if self.breaks_off_after is not None:
+            raise EngineUnavailable("the engine broke off")
         yield ChatDelta("", "stop", Usage(100, 20))
 
     def count_tokens(self, text: str) -> int:

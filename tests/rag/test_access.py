@@ -53,7 +53,7 @@ NOTHING: dict[str, Callable[[Appliance], object]] = {
     "conversations": lambda a: a.conversations(STRANGER),
     "collections": lambda a: a.collections(STRANGER),
 }
-OF_NOBODY = {"models", "readiness", "describe", "warm_up", "close", "embedder"}
+OF_NOBODY = {"models", "readiness", "describe", "machine", "metrics_text", "warm_up", "close", "embedder"}
 """Calls that give nothing of anybody's documents."""
 
 

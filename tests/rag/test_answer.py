@@ -11,14 +11,16 @@ from indexes.collection import Collection
 from indexes.database import Database
 from indexes.library import Library
 from models.cancellation import Cancelled, CancelToken
-from models.errors import EngineUnavailable
-from models.interfaces import ChatMessage, ChatModel, Embedder
+from models.engines.breaker import CircuitBreaker
+from models.engines.failover import Candidate, FailoverChat
+from models.errors import EngineRefused
+from models.interfaces import ChatDelta, ChatMessage, ChatModel, Embedder, Engine
 from rag.access import LOCAL_USER
 from rag.answer import REFUSAL, Answered, Answerer
 from rag.appliance import Appliance
 from rag.citations import without_markers
 from rag.errors import BadInput, UnknownModel
-from rag.events import Answer, Cited, Done, Event, Failed, Mode, Retrieved, Stage, Token
+from rag.events import Answer, Cited, Done, EngineLost, Event, Failed, Mode, Retrieved, Stage, Token
 from rag.retrieval import Retriever
 from tests.rag.conftest import ScriptedModel
 
@@ -153,9 +155,98 @@ def test_a_follow_up_is_read_with_the_question_before_it(answerer: Answerer, col
     assert answer.passages[0].file.startswith("sample/")
 
 
-def test_an_engines_error_passes_through(answerer: Answerer, collection: Collection) -> None:
-    with pytest.raises(EngineUnavailable):
-        told(answerer, collection, LAMP, "generate", ScriptedModel(fails=True))
+OFFICE = Engine("office", "llama", "10.0.0.5", "self-hosted")
+HOME = Engine("llama.cpp", "smollm2", "127.0.0.1", "local")
+
+
+def lost(events: Sequence[Event]) -> list[EngineLost]:
+    return [event for event in events if isinstance(event, EngineLost)]
+
+
+def chain(*models: ScriptedModel) -> FailoverChat:
+    """As for a real request; the models' engines are asked in this order."""
+    return FailoverChat([Candidate(model, model.engine or HOME, CircuitBreaker()) for model in models])
+
+
+def test_an_answer_says_which_engine_wrote_it(answerer: Answerer, collection: Collection) -> None:
+    _, answer = told(answerer, collection, LAMP, "generate", chain(ScriptedModel([LAMP], engine=OFFICE)))
+    assert (answer.engine, answer.model, answer.mode) == (OFFICE, "llama", "generate")
+    _, quoted = told(answerer, collection)
+    assert quoted.engine is None
+
+
+def test_when_no_engine_answers_the_documents_are_quoted_and_it_is_said_why(
+    answerer: Answerer, collection: Collection
+) -> None:
+    events, answer = told(answerer, collection, LAMP, "generate", chain(ScriptedModel(fails=True)))
+    assert answer.text.startswith(f"“{LAMP}”")
+    assert (answer.mode, answer.model, answer.engine) == ("quote", "quote", None)
+    assert [event.next for event in lost(events)] == ["quote"]
+    assert "own words, since no language model answers: the engine has gone" in answer.notes[-1]
+    require_cited(answer)
+
+
+def test_without_any_engine_the_documents_are_quoted(answerer: Answerer, collection: Collection) -> None:
+    chat = FailoverChat([], problems=["the weights are missing: python app.py models pull it"])
+    _, answer = told(answerer, collection, LAMP, "generate", chat)
+    assert answer.text.startswith(f"“{LAMP}”")
+    assert "models pull it" in answer.notes[-1]
+
+
+def test_an_engine_that_fails_before_its_first_word_is_followed_by_the_next(
+    answerer: Answerer, collection: Collection
+) -> None:
+    models = chain(ScriptedModel(fails=True), ScriptedModel([LAMP], engine=OFFICE))
+    events, answer = told(answerer, collection, LAMP, "generate", models)
+    assert (answer.engine, lost(events)) == (OFFICE, [])
+
+
+def test_an_engine_that_breaks_off_before_anything_is_shown_is_followed_by_the_next(
+    answerer: Answerer, collection: Collection
+) -> None:
+    models = chain(
+        ScriptedModel(["The Romans built it in 212."], breaks_off_after=1), ScriptedModel([LAMP], engine=OFFICE)
+    )
+    events, answer = told(answerer, collection, LAMP, "generate", models)
+    assert (answer.engine, answer.text) == (OFFICE, f"{LAMP} [1]")
+    assert [event.next for event in lost(events)] == ["engine"]
+    assert "smollm2 on this machine broke off" in lost(events)[0].message
+
+
+def test_what_was_shown_stays_when_the_engine_breaks_off_and_the_answer_says_that_it_is_not_whole(
+    answerer: Answerer, collection: Collection
+) -> None:
+    spare = ScriptedModel(["Another answer."], engine=OFFICE)
+    models = chain(ScriptedModel([LAMP, "And in fog it"], breaks_off_after=2), spare)
+    events, answer = told(answerer, collection, LAMP, "generate", models)
+    assert streamed(events).strip() == answer.text == f"{LAMP} [1]"
+    assert (answer.engine, answer.mode) == (HOME, "generate")
+    assert [event.next for event in lost(events)] == ["end"]
+    assert answer.notes[-1] == lost(events)[0].message
+    assert "not whole: smollm2 on this machine broke off" in answer.notes[-1]
+    assert spare.asked == []
+    require_cited(answer)
+
+
+def test_a_refused_request_is_quoted_for_too(answerer: Answerer, collection: Collection) -> None:
+    class Refusing(ScriptedModel):
+        def stream(self, *_: object, **__: object) -> Iterator[ChatDelta]:  # type: ignore[override]
+            raise EngineRefused("the prompt is too long", status=400)
+            yield
+
+    _, answer = told(answerer, collection, LAMP, "generate", chain(Refusing()))
+    assert "since the prompt is too long" in answer.notes[-1]
+    assert answer.mode == "quote"
+
+
+def test_the_users_salt_goes_along(answerer: Answerer, collection: Collection) -> None:
+    model = ScriptedModel([LAMP])
+    list(
+        answerer.answer(
+            LAMP, collection, mode="generate", model=model, history=(), salt="of this user", cancel=CancelToken()
+        )
+    )
+    assert model.salts == ["of this user"]
 
 
 def test_a_cancelled_answer_stops_in_the_middle(answerer: Answerer, collection: Collection) -> None:
@@ -198,6 +289,7 @@ def test_the_real_model_writes_only_what_is_supported(own_appliance: tuple[Appli
     assert last.answer.citations[0].file == "lens.txt"
     assert last.answer.usage["completion_tokens"] > 0
     assert last.answer.model == "smollm2-135m-instruct"
+    assert last.answer.engine == Engine("llama.cpp", "smollm2-135m-instruct", "127.0.0.1", "local")
     require_cited(last.answer)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingest.events import MirrorDone
 from models.cancellation import CancelToken
+from models.errors import ModelError
 from rag.access import LOCAL_USER
 from rag.appliance import Appliance
 from rag.errors import BadInput, UnknownCollection
@@ -86,3 +90,48 @@ def test_an_empty_collection_finds_nothing(own_appliance: Own, tmp_path: Path) -
     appliance, _ = own_appliance
     list(appliance.mirror(tmp_path, identity=LOCAL_USER, collection="empty", cancel=CancelToken()))
     assert appliance.search("lamp", identity=LOCAL_USER, collection="empty")[0] == []
+
+
+class ScriptedReranker:
+    """Likes texts with a certain word, and notes what it was asked."""
+
+    identity = "scripted"
+
+    def __init__(self, word: str, problem: str = "") -> None:
+        self._word, self._problem = word, problem
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        if self._problem:
+            raise ModelError(self._problem)
+        self.asked.append((query, list(texts)))
+        return np.array([float(self._word in text) for text in texts], dtype=np.float32)
+
+
+def test_a_reranker_orders_the_best_and_equals_stay_as_they_were(appliance: Appliance) -> None:
+    collection, question = appliance.collection("default", identity=LOCAL_USER), understand("dental coverage")
+    plain = Retriever(appliance.embedder()).retrieve(collection, question, 50).found
+    reranker = ScriptedReranker("vision")
+    retrieval = Retriever(appliance.embedder(), reranker).retrieve(collection, question, 50)
+    [(query, texts)] = reranker.asked
+    assert query == question.text
+    assert len(texts) == 30
+    liked = ["vision" in hit.chunk.text for hit in retrieval.found[:10]]
+    assert any(liked)
+    assert retrieval.found[0].chunk.chunk_id != plain[0].chunk.chunk_id
+    scores = [hit.score for hit in retrieval.found]
+    assert scores == sorted(scores, reverse=True)
+    assert "rerank" in retrieval.timings_ms
+    same = Retriever(appliance.embedder(), ScriptedReranker("no such word")).retrieve(collection, question, 50).found
+    assert same == plain
+
+
+def test_a_reranker_that_fails_costs_the_better_order_only(
+    appliance: Appliance, caplog: pytest.LogCaptureFixture
+) -> None:
+    collection, question = appliance.collection("default", identity=LOCAL_USER), understand("dental coverage")
+    failing = ScriptedReranker("vision", "The GPU has no memory")
+    with caplog.at_level(logging.WARNING):
+        found = Retriever(appliance.embedder(), failing).retrieve(collection, question, 10).found
+    assert found == Retriever(appliance.embedder()).retrieve(collection, question, 10).found
+    assert "keep their fused order: The GPU has no memory" in caplog.text

@@ -66,3 +66,52 @@ def test_a_wrong_file_is_refused_and_says_what_is_wrong(elsewhere: Path, text: s
     (elsewhere / "lectern.toml").write_text(text)
     with pytest.raises(BadInput, match=said):
         load_settings()
+
+
+ENGINE = '[[engines]]\nname = "office"\nurl = "http://10.0.0.5"\nmodel = "llama"\n'
+FROM_ENVIRONMENT = '[{"name": "office", "url": "http://10.0.0.5/v1", "model": "llama", "key_variable": "LECTERN_KEY"}]'
+
+
+def test_engines_come_from_the_file_or_as_json_from_the_environment(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "lectern.toml").write_text(ENGINE + 'key_file = "/run/secrets/key"')
+    assert load_settings().engines[0].key_file == Path("/run/secrets/key")
+    monkeypatch.setenv("LECTERN_ENGINES", FROM_ENVIRONMENT)
+    monkeypatch.setenv("LECTERN_ALLOW_CHAT", '["10.0.0.5"]')
+    monkeypatch.setenv("LECTERN_KEY", "sk-secret")
+    settings = load_settings()
+    assert settings.engines[0].url == "http://10.0.0.5/v1"
+    assert settings.allow_chat == ("10.0.0.5",)
+    assert "sk-secret" not in repr(settings)
+
+
+def test_a_list_that_is_no_json_is_refused_and_says_how_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LECTERN_ALLOW_CHAT", "10.0.0.5")
+    with pytest.raises(BadInput, match=r"allow_chat.*as JSON"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ENGINE + 'key_file = "/a"\nkey_variable = "B"', "key_variable and a key_file"),
+        (ENGINE + ENGINE, "more than one engine is named office"),
+        ('[[engines]]\nname = "office"', "engines.0.url"),
+        (ENGINE + "silence_s = 0", "silence_s"),
+    ],
+)
+def test_an_engine_that_makes_no_sense_is_refused(elsewhere: Path, text: str, said: str) -> None:
+    (elsewhere / "lectern.toml").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        load_settings()
+
+
+@pytest.mark.parametrize("field", ["key", "api_key"])
+def test_a_key_written_into_the_settings_is_refused_without_being_shown(elsewhere: Path, field: str) -> None:
+    for wrong in (ENGINE + f'{field} = "sk-secret"', f'[[engines]]\n{field} = "sk-secret"'):
+        (elsewhere / "lectern.toml").write_text(wrong)
+        with pytest.raises(BadInput, match=field) as refused:
+            load_settings()
+        assert "sk-secret" not in str(refused.value)
+        assert refused.value.__cause__ is None

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import httpx
 import openai
@@ -14,10 +15,10 @@ import pytest
 
 from models.cancellation import Cancelled, CancelToken
 from models.errors import EngineRefused, EngineUnavailable
-from models.interfaces import ChatDelta, Usage
+from models.interfaces import ChatDelta, Engine, Usage
 from rag.appliance import Appliance
 from rag.errors import BadInput, Forbidden, NotFound, UnknownCollection
-from rag.events import Answer, Citation, Cited, Done, Event, Failed, Passage, Retrieved, Token
+from rag.events import Answer, Citation, Cited, Done, EngineLost, Event, Failed, Passage, Retrieved, Token
 from web.api_errors import ApiError, as_api_error
 from web.completions import Completion
 from web.errors import CannotListen, PortInUse
@@ -192,6 +193,7 @@ def test_the_api_describes_itself_without_another_machine(http: httpx.Client) ->
         "/v1/models/{model_id}",
         "/v1/health/live",
         "/v1/health/ready",
+        "/v1/metrics",
     }
     assert "cdn" not in http.get("/docs").text
 
@@ -240,6 +242,34 @@ def test_citations_follow_their_sentence_and_the_last_piece_has_them_all() -> No
     metrics = pieces[2].extras["metrics"]
     assert isinstance(metrics, dict)
     assert metrics["rag_ttft_ms"] == 250.0
+
+
+OFFICE = Engine("office", "llama", "10.0.0.5", "self-hosted")
+OFFICE_JSON = {"name": "office", "model": "llama", "host": "10.0.0.5", "place": "self-hosted"}
+
+
+def test_the_last_piece_says_which_engine_wrote_and_one_on_the_way_that_an_engine_was_lost() -> None:
+    written = replace(ANSWER, mode="generate", engine=OFFICE)
+    events: list[Event] = [EngineLost("It broke off.", "engine"), Token("Leave."), Done(written)]
+    pieces = list(pieces_of_answer(events, with_citations=True))
+    assert pieces[0].extras == {"lectern": {"engine_lost": {"message": "It broke off.", "next": "engine"}}}
+    for last in (pieces[-1].extras["lectern"], Completion("id", 0, "m").whole(pieces)["lectern"]):
+        assert isinstance(last, dict)
+        assert last["engine"] == OFFICE_JSON
+    quoted = list(pieces_of_answer([Done(ANSWER)], with_citations=True))[-1].extras["lectern"]
+    assert isinstance(quoted, dict)
+    assert quoted["engine"] is None
+
+
+def test_a_bare_reply_says_which_engine_makes_it() -> None:
+    first, last = pieces_of_chat([ChatDelta("a", engine=OFFICE), ChatDelta("", "stop")])
+    assert (first.extras, last.extras) == ({"lectern": {"engine": OFFICE_JSON}}, {})
+
+
+def test_whichever_model_there_is_answers_without_documents_when_none_is_named(http: httpx.Client) -> None:
+    reply = ask(http, use_knowledge_base=False, max_tokens=4).json()
+    assert reply["lectern"]["engine"]["model"] == "smollm2-135m-instruct"
+    assert reply["choices"][0]["message"]["content"]
 
 
 def test_a_failed_answer_is_an_error_with_its_status() -> None:

@@ -8,12 +8,13 @@ from html.parser import HTMLParser
 import pytest
 
 from ingest.events import Activity
+from models.interfaces import Engine
 from rag.conversations import ConversationInfo
-from rag.events import Answer, Citation, Cited, Done, Failed, Passage, Retrieved, Stage, Token
+from rag.events import Answer, Citation, Cited, Done, EngineLost, Failed, Passage, Retrieved, Stage, Token
 from rag.sources import Source
 from rag.status import CollectionStatus, FileStatus
 from web.markup import marked, quoted, written
-from web.render import duration, render_about, render_conversations, render_turn, render_turns
+from web.render import duration, render_conversations, render_turn, render_turns
 from web.render_documents import render_documents, render_problem
 from web.render_source import render_source
 from web.turn import Turn, of_answer
@@ -128,6 +129,30 @@ def test_a_refusal_looks_different_and_shows_the_closest_passages() -> None:
     assert "handbook.pdf, page 9" in tags.text
 
 
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (Engine("llama.cpp", "SmolLM2", "127.0.0.1", "local"), "Written by SmolLM2 on this machine"),
+        (Engine("office-nim", "llama", "10.0.0.5", "self-hosted"), "Written by office-nim at 10.0.0.5 (self-hosted)"),
+        (Engine(EVIL, EVIL, EVIL, "remote"), "Written by <img src=x"),
+    ],
+)
+def test_a_written_answer_says_which_engine_wrote_it_and_where(engine: Engine, said: str) -> None:
+    html = render_turn(of_answer(an_answer(mode="generate", model=engine.model, engine=engine)))
+    assert said in Tags(html).text
+    assert_harmless(html)
+    assert not Tags(render_turn(of_answer(an_answer()))).named("lx-writer")
+
+
+def test_the_loss_of_an_engine_is_told_at_once() -> None:
+    turn = Turn("How much leave?").after(EngineLost(f"{EVIL} broke off.", "engine"), 1.0)
+    html = render_turn(turn)
+    [told] = Tags(html).named("lx-lost")
+    assert told["role"] == "status"
+    assert "broke off." in Tags(html).text
+    assert_harmless(html)
+
+
 def test_a_turn_is_built_event_by_event_and_ends_like_the_stored_answer() -> None:
     turn = Turn("How much leave?", running_since_s=0.0)
     answer = an_answer()
@@ -206,7 +231,6 @@ def test_nothing_in_a_document_becomes_markup_elsewhere_on_the_page() -> None:
         render_source(source),
         render_conversations([ConversationInfo(EVIL, EVIL, 0.0)], EVIL),
         render_problem(EVIL),
-        render_about([EVIL]),
     ):
         assert_harmless(html)
         assert "onerror=alert(1)" in Tags(html).text

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from models.cancellation import Cancelled, CancelToken
 from models.catalog import load_catalog
 from models.devices import LlamaThreads
 from models.download import ensure
+from models.engines.backoff import Backoff
 from models.engines.chat import OpenAIChat
-from models.engines.llama_cpp import LlamaServer
+from models.engines.llama_cpp import LlamaProgram, LlamaServer, find_cuda_build
 from models.errors import EngineRefused, EngineUnavailable
 from models.interfaces import ChatMessage
+from tests.standins.supervised import wait_until
 
 THREADS = LlamaThreads(decode=1, prefill=2)
 CONTEXT_TOKENS = 2048
@@ -112,30 +115,57 @@ def test_nobody_without_the_key_is_served(chat: OpenAIChat, server: LlamaServer)
     assert httpx.get(f"{server.url}/v1/models", trust_env=False).status_code == 401
 
 
-def test_after_a_crash_the_next_question_gets_a_new_server(chat: OpenAIChat, server: LlamaServer) -> None:
+def test_after_a_crash_the_server_comes_back_by_itself_and_questions_wait_for_it(
+    chat: OpenAIChat, server: LlamaServer
+) -> None:
     chat.count_tokens("it is up")
-    first = server.url
-    os.kill(child_of(server), 9)
-    deadline = time.monotonic() + 5
-    while server.alive and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.url is None
+    first, process = server.url, child_of(server)
+    os.kill(process, 9)
+    wait_until(lambda: server.status().pid not in (None, process))
     assert chat.count_tokens("Hello") == 1
-    assert server.url != first
+    assert server.url not in (None, first)
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_and_then_a_pause(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF nonsense")
-    server = LlamaServer(broken, 512, THREADS, tmp_path / "log")
-    for _ in range(2):
-        with pytest.raises(EngineUnavailable, match=r"ended while it loaded broken\.gguf.*log"):
-            server.wait_ready(CancelToken())
-        wait_for_end(server)
-    with pytest.raises(EngineUnavailable, match=r"2 times in a row.*starts again in"):
+    server = LlamaServer(broken, 512, THREADS, tmp_path / "log", backoff=Backoff(first_s=60))
+    with pytest.raises(
+        EngineUnavailable, match=r"broken\.gguf.*while it loaded, 2 times in a row.*starts again in.*log"
+    ):
         server.wait_ready(CancelToken())
-    assert server.url is None
+    assert (server.url, server.status().state) == (None, "restarting")
     server.stop()
+
+
+def test_a_follow_up_reads_only_what_is_new_in_its_prompt(server: LlamaServer) -> None:
+    passages = " ".join(f"Plan {number} has a deductible of {number * 7} dollars." for number in range(20))
+    first = timings(server, passages + " What is the deductible of plan 3?")
+    other = timings(server, "Say something else entirely, about the weather in the mountains, and about the snow.")
+    follow_up = timings(server, passages + " And that of plan 9?")
+    assert first["prompt_n"] > 250
+    assert other["prompt_n"] < 60
+    # Also after another conversation had its turn in between.
+    assert follow_up["cache_n"] > 0.9 * first["prompt_n"]
+    assert follow_up["prompt_n"] < 40
+
+
+def test_without_gpus_no_layer_leaves_the_processor(server: LlamaServer, chat: OpenAIChat) -> None:
+    chat.count_tokens("it is up")
+    process = psutil.Process(child_of(server))
+    assert "--gpu" not in process.cmdline()
+    assert process.environ()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_with_gpus_the_layers_go_there(tmp_path: Path) -> None:
+    program = LlamaProgram(tmp_path / "model.gguf", 512, THREADS, gpus=(1, 0))
+    assert "--gpu" in program.command
+    assert program.variables["CUDA_VISIBLE_DEVICES"] == "1,0"
+
+
+def test_the_installed_build_says_whether_it_knows_gpus() -> None:
+    found, reason = find_cuda_build()
+    assert found == ("sees the devices" in reason)
 
 
 def test_waiting_for_a_server_can_be_cancelled_and_stopping_is_quick(weights: Path, tmp_path: Path) -> None:
@@ -175,8 +205,6 @@ def test_the_server_dies_with_whoever_started_it(weights: Path, tmp_path: Path) 
 
 def child_of(server: LlamaServer) -> int:
     """The process that listens, found from outside as a person would find it."""
-    import psutil
-
     port = int((server.url or "").rpartition(":")[2])
     for child in psutil.Process().children(recursive=True):
         if any(c.laddr.port == port and c.status == "LISTEN" for c in child.net_connections("tcp")):
@@ -184,10 +212,13 @@ def child_of(server: LlamaServer) -> int:
     raise AssertionError(f"nobody listens at {server.url}")
 
 
-def wait_for_end(server: LlamaServer) -> None:
-    deadline = time.monotonic() + 5
-    while server.alive and time.monotonic() < deadline:
-        time.sleep(0.01)
+def timings(server: LlamaServer, question: str) -> dict[str, float]:
+    """What llama.cpp tells of its work: `cache_n` tokens of the prompt stood there already, `prompt_n` were read."""
+    address = server.address(CancelToken())
+    request = {"messages": [{"role": "user", "content": question}], "max_tokens": 1}
+    headers = {"Authorization": f"Bearer {address.api_key}"}
+    reply = httpx.post(f"{address.url}/v1/chat/completions", json=request, headers=headers, timeout=60, trust_env=False)
+    return dict(reply.json()["timings"])
 
 
 def answers(url: str) -> bool:

@@ -1,0 +1,1 @@
+"""The doctor's examinations, one file a subject. Each yields findings, starts no engine, and takes a second or two."""
