@@ -53,6 +53,7 @@ class Answerer:
         mode: Mode,
         model: ChatModel | None,
         history: Sequence[ChatMessage],
+        already_read: Sequence[int] = (),
         salt: str | None = None,
         cancel: CancelToken,
         k: int = PASSAGES,
@@ -80,7 +81,9 @@ class Answerer:
         if draft.confidence < ANSWER_FROM or not ranked:
             yield from _refuse(draft, passages, collection)
         elif mode == "generate" and model is not None:
-            yield from Writer(model, self._embedder, history, salt, cancel).write(draft, retrieval, ranked)
+            yield from Writer(model, self._embedder, history, already_read, salt, cancel).write(
+                draft, retrieval, ranked
+            )
         else:
             yield from quote(draft, ranked)
 

@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """A question that may be asked. `model` is the id of the language model that is to write, None for any."""
+    """A question that may be asked. `model` is the id of the language model that is to write, None for any.
+    `already_read` is what the conversation's last prompt began with, as `rag.prompt.last_read` tells it."""
 
     question: str
     identity: Identity
@@ -33,6 +34,7 @@ class Asked:
     mode: Mode
     model: str | None
     history: tuple[ChatMessage, ...]
+    already_read: tuple[int, ...]
     conversation: str | None
 
 
@@ -72,6 +74,7 @@ class Answering:
             mode=asked.mode,
             model=self._models.chat_model(asked.model) if writes else None,
             history=asked.history,
+            already_read=asked.already_read,
             salt=self._salts.of(asked.identity) if writes else None,
             cancel=cancel,
         )

@@ -34,6 +34,7 @@ from rag.loaded_models import LoadedModels
 from rag.machine import MachineStatus
 from rag.mirrors import Mirrors, log_event
 from rag.observing import Observer
+from rag.prompt import last_read
 from rag.question import require_askable, understand
 from rag.retrieval import Retriever
 from rag.salting import Salts
@@ -95,11 +96,13 @@ class Appliance:
         require_askable(question)
         self._require_model(model)
         self._collection(collection)
+        already_read: tuple[int, ...] = ()
         if conversation is not None:
-            history = messages_of(self._conversations.turns(identity, conversation))
+            turns = self._conversations.turns(identity, conversation)
+            history, already_read = messages_of(turns), last_read(turns)
         writer = _bare(model)
         chosen: Mode = mode or ("generate" if writer else self._choices.mode)
-        asked = Asked(question, identity, collection, chosen, writer, tuple(history), conversation)
+        asked = Asked(question, identity, collection, chosen, writer, tuple(history), already_read, conversation)
         return self._answering.answer(asked, cancel)
 
     def chat(

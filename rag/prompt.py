@@ -7,10 +7,11 @@ a model obeys that one more than a document should be obeyed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.interfaces import ChatMessage, ChatModel
+from rag.events import Answer
 from rag.retrieval import Found
 
 ANSWER_TOKENS = 384
@@ -55,7 +56,8 @@ def build_prompt(
         if room < 0:
             break
         used.append(hit)
-    used = in_reading_order(used, already_read)
+    place = _place_in(already_read)
+    used.sort(key=lambda hit: place(hit.chunk.chunk_id))
     earlier = _newest(history, room, model)
     asked = [*earlier, ChatMessage("user", question)]
     passages = "\n\n".join(_block(n, hit) for n, hit in enumerate(used, 1))
@@ -63,10 +65,18 @@ def build_prompt(
     return Prompt((ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", first), *asked[1:]), tuple(used))
 
 
-def in_reading_order(found: Sequence[Found], already_read: Sequence[int]) -> list[Found]:
-    """The passages of `already_read` first, in its order; the others as they are."""
-    places = {chunk_id: place for place, chunk_id in enumerate(already_read)}
-    return sorted(found, key=lambda hit: places.get(hit.chunk.chunk_id, len(places)))
+def last_read(turns: Sequence[Answer]) -> tuple[int, ...]:
+    """The ids of the chunks in the order in which the last prompt of this conversation had them."""
+    order: tuple[int, ...] = ()
+    for turn in turns:
+        order = tuple(sorted((passage.chunk_id for passage in turn.passages), key=_place_in(order)))
+    return order
+
+
+def _place_in(order: Sequence[int]) -> Callable[[int], int]:
+    """For sorting: those of `order` first, in its order; the others behind, as they are."""
+    places = {chunk_id: place for place, chunk_id in enumerate(order)}
+    return lambda chunk_id: places.get(chunk_id, len(places))
 
 
 def _block(n: int, hit: Found) -> str:

@@ -25,8 +25,8 @@ class Fusion:
     """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match.
 
     `reranked`: as many of the best a reranker orders anew, where there is one. `joined`: chunks looked at for each
-    passage wanted; those that follow one another are joined up to `passage_characters`. The BM25 weight follows the prototype that the project began with;
-    `docs/decisions/0004-retrieval.md` has what was measured.
+    passage wanted; those that follow one another are joined up to `passage_characters`. The BM25 weight follows the
+    prototype that the project began with; `docs/decisions/0004-retrieval.md` has what was measured.
     """
 
     candidates: int = 100

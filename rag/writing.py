@@ -29,19 +29,22 @@ def quote(draft: Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
 
 
 class Writer:
-    """Has one answer written by `model`. `salt` keeps its prompt in the engine's cache apart from other users'."""
+    """Has one answer written by `model`. `already_read` is what `rag.prompt.build_prompt` takes; `salt` keeps its prompt
+    in the engine's cache apart from other users'."""
 
     def __init__(
         self,
         model: ChatModel,
         embedder: Embedder,
         history: Sequence[ChatMessage],
+        already_read: Sequence[int],
         salt: str | None,
         cancel: CancelToken,
     ) -> None:
         self._model = model
         self._embedder = embedder
         self._history = history
+        self._already_read = already_read
         self._salt = salt
         self._cancel = cancel
 
@@ -50,7 +53,7 @@ class Writer:
         clock = time.perf_counter()
         try:
             self._model.prepare(self._cancel)
-            prompt = build_prompt(draft.question, retrieval.found, self._history, self._model)
+            prompt = build_prompt(draft.question, retrieval.found, self._history, self._model, self._already_read)
         except EngineError as exc:
             yield from _quote_instead(draft, ranked, exc)
             return

@@ -68,3 +68,10 @@ def test_the_port_of_the_running_lectern_is_not_taken_for_another_program_s(comm
         "ok",
         f"{port} on 127.0.0.1 is that of the running Lectern",
     )
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error_and_the_rest_is_still_examined(cache: Path, tmp_path: Path) -> None:
+    findings = examine(Settings(home=tmp_path, cache=cache, model_path=tmp_path / "gone"))
+    found = {finding["check"]: finding["severity"] for finding in findings}
+    assert found["language model"] == "error"
+    assert found[f"weights of {EMBEDDER}"] == "ok"

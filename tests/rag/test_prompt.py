@@ -6,7 +6,8 @@ import pytest
 
 from models.interfaces import ChatMessage
 from rag.appliance import Appliance
-from rag.prompt import ANSWER_TOKENS, build_prompt
+from rag.events import Answer, Passage
+from rag.prompt import ANSWER_TOKENS, build_prompt, last_read
 from tests.rag.conftest import ScriptedModel, found_on, stored_page
 
 HITS = [found_on(stored_page("word " * 150, id=i), chunk_id=i) for i in range(1, 30)]
@@ -58,3 +59,14 @@ def test_the_real_tokenizer_counts(appliance: Appliance) -> None:
     prompt = build_prompt("Wer zahlt für die Laterne? 灯塔", HITS, HISTORY, model)
     counted = sum(model.count_tokens(message.content) for message in prompt.messages)
     assert model.context_tokens * 0.8 < counted + ANSWER_TOKENS <= model.context_tokens
+
+
+def test_the_order_of_reading_is_followed_through_a_conversation() -> None:
+    def turn(*chunk_ids: int) -> Answer:
+        passages = tuple(Passage("a.txt", None, 1, 1, "text", 1.0, each, 1, 1, "") for each in chunk_ids)
+        return Answer("Why?", "So.", "generate", False, 1.0, (), passages, "m")
+
+    assert last_read([]) == ()
+    assert last_read([turn(1, 2, 3)]) == (1, 2, 3)
+    assert last_read([turn(1, 2, 3), turn(4, 3, 1)]) == (1, 3, 4)
+    assert last_read([turn(1, 2, 3), turn(4, 3, 1), turn(1, 2, 4)]) == (1, 4, 2)

@@ -11,7 +11,6 @@ import pytest
 
 from models.catalog import load_catalog
 from models.devices import Devices
-from rag.doctor import examine
 from rag.examination import engines
 from rag.examination.finding import Finding
 from rag.local_model import Installed, choose_local_model
@@ -62,12 +61,6 @@ def test_a_model_that_cannot_run_is_a_warning_even_where_others_stand_in(tmp_pat
     assert found["detail"].endswith("answers are written by office")
     without = local(with_gpu(), Settings(home=tmp_path, cache=tmp_path, local_engine=False, engines=(office,)))
     assert without["severity"] == "ok"
-
-
-def test_a_checkpoint_that_is_not_there_is_an_error_and_the_rest_is_still_examined(cache: Path, tmp_path: Path) -> None:
-    found = severities(examine(Settings(home=tmp_path, cache=cache, model_path=tmp_path / "gone")))
-    assert found["language model"] == "error"
-    assert found[f"weights of {EMBEDDER}"] == "ok"
 
 
 def test_tensorrt_llm_is_missed_only_where_there_is_a_gpu_for_it() -> None:
