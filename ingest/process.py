@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from ingest.events import Activity, IngestEvent, MirrorDone, MirrorFailed, from_json
+from ingest.lending import Lender
+from ingest.lent_embedder import Message
 from ingest.requests import MirrorRequest, WorkerSetup
+from models.interfaces import Embedder
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[1]
@@ -43,25 +46,38 @@ class _Child:
     waiting: dict[int, Mirroring] = field(default_factory=dict)
     activity: Activity | None = None
     ear: threading.Thread | None = None
+    lender: Lender | None = None
+    sending: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def input(self) -> IO[str]:
         assert self.process.stdin is not None
         return self.process.stdin
 
-    def send(self, message: dict[str, object]) -> None:
+    def send(self, message: Message) -> None:
         """Raises OSError when it has ended."""
-        self.input.write(json.dumps(message) + "\n")
-        self.input.flush()
+        line = json.dumps(message) + "\n"
+        with self.sending:
+            self.input.write(line)
+            self.input.flush()
 
 
 class IngestProcess:
     """Started with the first folder; started again, if it died, with the next one. Thread-safe."""
 
-    def __init__(self, setup: WorkerSetup, *, log_file: Path, inherited: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        *,
+        log_file: Path,
+        inherited: Sequence[int] = (),
+        embedder: Callable[[], Embedder] | None = None,
+    ) -> None:
         """`inherited` file descriptors stay open in the child: with the data folder's lock among them, no other owner
-        can begin before the child, too, has ended."""
-        self._setup = setup
+        can begin before the child, too, has ended. `embedder` gives the embedder that a child borrows, the first time
+        perhaps slowly; without one the child has its own."""
+        self._setup = replace(setup, lent_embedder=embedder is not None)
+        self._embedder = embedder
         self._log_file = log_file
         self._inherited = tuple(inherited)
         self._lock = threading.Lock()
@@ -159,6 +175,8 @@ class IngestProcess:
                 start_new_session=True,  # Ctrl-C at the terminal is the parent's to handle
             )
         child = _Child(process)
+        if self._embedder is not None:
+            child.lender = Lender(self._embedder, child.send)
         with suppress(OSError):  # the request that follows will tell
             child.send(asdict(self._setup))
         child.ear = threading.Thread(target=self._listen, args=(child,), name="ingest-events", daemon=True)
@@ -173,7 +191,12 @@ class IngestProcess:
                     fields = json.loads(line)
                 except ValueError:
                     continue  # the half line of a process that was killed
-                self._tell(child, fields.pop("request"), from_json(fields))
+                if child.lender is not None and "embed" in fields:
+                    child.lender.take(fields)
+                else:
+                    self._tell(child, fields.pop("request"), from_json(fields))
+        if child.lender is not None:
+            child.lender.close()
         status = child.process.wait()
         code, message = "worker_died", f"The ingest process ended (exit status {status}); {self._log_file} says why."
         if self._closed:

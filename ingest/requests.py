@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """The first line: where things lie and what to use. `parsers` is how many files are read at a time."""
+    """The first line: where things lie and what to use. `parsers` is how many files are read at a time. With
+    `lent_embedder` the parent embeds: it owns the GPU."""
 
     database: str
     index_cache: str
@@ -15,6 +16,7 @@ class WorkerSetup:
     embedder: str
     threads: int
     parsers: int
+    lent_embedder: bool = False
 
 
 @dataclass(frozen=True)

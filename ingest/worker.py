@@ -1,8 +1,8 @@
 """The ingest process: `python -m ingest.worker`. Mirrors folders at low priority, so that questions stay quick.
 
-Speaks JSON lines: the first line on standard input is the set-up, each further one a request; events go to standard
-output. It ends with its parent: the end of standard input is its own end, at once, and the database is whole at any
-moment.
+Speaks JSON lines: the first line on standard input is the set-up, each further one a request or an answer; events go
+to standard output, and so does what the parent is asked to embed. It ends with its parent: the end of standard input is
+its own end, at once, and the database is whole at any moment.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from indexes.database import Database
 from indexes.errors import StorageError
 from indexes.library import Library
 from ingest.errors import IngestError
 from ingest.events import IngestEvent, MirrorFailed, to_json
+from ingest.lent_embedder import LentEmbedder, Loans, Message
 from ingest.limits import Limits
 from ingest.parser_pool import ParserPool
 from ingest.pipeline import Pipeline
@@ -48,18 +49,20 @@ class Worker:
         self._cancels: dict[int, CancelToken] = {}
         self._library = Library(Database(Path(setup.database)), Path(setup.index_cache))
         self._pool = ParserPool(setup.parsers, Limits())
+        self._loans = Loans(self._write)
         self._embedder: Embedder | None = None
 
-    def take(self, message: dict[str, object]) -> None:
+    def take(self, message: Message) -> None:
         """One line of the parent's."""
         if "mirror" in message:
-            fields = message["mirror"]
-            assert isinstance(fields, dict)
-            request, cancel = MirrorRequest(**fields), CancelToken()
+            request, cancel = MirrorRequest(**message["mirror"]), CancelToken()
             self._cancels[request.id] = cancel
             self._requests.put((request, cancel))
-        elif "cancel" in message and (cancel_one := self._cancels.get(cast(int, message["cancel"]))):
-            cancel_one.cancel()
+        elif "cancel" in message:
+            if cancel_one := self._cancels.get(message["cancel"]):
+                cancel_one.cancel()
+        else:
+            self._loans.take(message)
 
     def run(self) -> None:
         """Serve requests for ever; the process ends from outside."""
@@ -106,13 +109,19 @@ class Worker:
 
     def _open_embedder(self) -> Embedder:
         entry, cache = load_catalog().entry(self._setup.embedder), Path(self._setup.weights_cache)
+        folder = ensure(entry, cache, fetch=False)
+        if self._setup.lent_embedder:
+            return LentEmbedder(folder, self._loans)
         devices = replace(detect(), cores=self._setup.threads)
-        embedder, reason = open_embedder(entry, ensure(entry, cache, fetch=False), devices)
+        embedder, reason = open_embedder(entry, folder, devices, device="cpu")
         _log.info("embedder: %s", reason)
         return embedder
 
     def _say(self, request: MirrorRequest, event: IngestEvent) -> None:
-        line = json.dumps({"request": request.id, **to_json(event)})
+        self._write({"request": request.id, **to_json(event)})
+
+    def _write(self, message: Message) -> None:
+        line = json.dumps(message)
         with self._output_lock:
             self._output.write(line + "\n")
             self._output.flush()

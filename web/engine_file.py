@@ -25,5 +25,7 @@ def write_engine_file(plan: Plan, file: Path) -> None:
     except OSError as exc:
         raise BadInput(f"{file} cannot be written: {exc.strerror}.") from exc
     gpus = ",".join(map(str, chosen.gpus))
-    variables = f"ENGINE_MODEL={chosen.model} ENGINE_CONTEXT_TOKENS={chosen.context_tokens} ENGINE_GPUS={gpus}"
+    # One's own checkpoint goes by its path; trtllm-serve calls a model by the name of its folder.
+    model = Path(chosen.model).name
+    variables = f"ENGINE_MODEL={model} ENGINE_CONTEXT_TOKENS={chosen.context_tokens} ENGINE_GPUS={gpus}"
     print(f"Written to {file}. For compose.yaml, in .env: {variables}", file=sys.stderr)

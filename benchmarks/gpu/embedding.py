@@ -41,6 +41,8 @@ SMALL = Amounts(8, 4, (1024,), 1, 3)
 def measure(options: Options, report: Report) -> None:
     folder, what = embedder_folder(options)
     amounts = SMALL if options.small else FULL
+    if folder.parent == options.scratch:
+        report.skip("MiniLM's own weights", "they are neither carried nor cached (carry.py weights, or --embedder)")
     report.note(f"Weights: {what}. {amounts.chunks} chunks of 150 words.")
     report.note("Throughput counts tokenizing and the way back. Cosines are to the same weights in fp32 on the CPU.")
     texts = chunks(amounts.chunks)
