@@ -140,11 +140,11 @@ class GpuIndex:
 
     def _build(self) -> None:
         self._drop()
-        ids, vectors = self._master.contents()
-        self._copy, reason = self._open_copy(len(ids), self.dimension)
+        self._copy, reason = self._open_copy(len(self), self.dimension)
         if self._copy is None:
             self._move(f"{self._master.place}: {reason}")
             return
+        ids, vectors = self._master.contents()
         self._copy.build(vectors)
         self._chunk_at = ids
         self._move(f"by FAISS on the GPU, {self._copy.kind}: {reason}")

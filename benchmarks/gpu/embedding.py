@@ -35,7 +35,7 @@ class Amounts:
 
 
 FULL = Amounts(2048, 128, (2048, 8192, 16384, 65536, 262144), 3, 100)
-SMALL = Amounts(8, 4, (1024,), 1, 3)
+SMALL = Amounts(4, 4, (1024,), 1, 2)
 
 
 def measure(options: Options, report: Report) -> None:

@@ -50,7 +50,11 @@ def questions_near(vectors: Vectors, count: int, seed: int = 4) -> Vectors:
 
 
 def cpu_index(ids: Ids, vectors: Vectors) -> FaissIndex:
-    index = FaissIndex(vectors.shape[1])
+    """Raises `Missing` without FAISS."""
+    try:
+        index = FaissIndex(vectors.shape[1])
+    except FaissUnusable as exc:
+        raise Missing(str(exc)) from exc
     index.add(ids, vectors)
     return index
 
@@ -90,7 +94,7 @@ def open_search(options: Options, ids: Ids, vectors: Vectors) -> tuple[Search, s
     """The best search that this machine has, and what it is: FAISS on the GPU, on the CPU, or without FAISS NumPy."""
     try:
         index = open_device(options).place(cpu_index(ids, vectors))
-    except (Missing, FaissUnusable, ImportError) as exc:
+    except Missing as exc:
         return _search_on_cpu(ids, vectors, str(exc))
     index.prepare()
     return index.search, index.place
@@ -99,7 +103,7 @@ def open_search(options: Options, ids: Ids, vectors: Vectors) -> tuple[Search, s
 def _search_on_cpu(ids: Ids, vectors: Vectors, why: str) -> tuple[Search, str]:
     try:
         return cpu_index(ids, vectors).search, f"FAISS on the CPU, because {why}"
-    except (FaissUnusable, ImportError):
+    except Missing:
         return lambda query, k: np.argsort(vectors @ query)[-k:], f"a matrix product by NumPy, because {why}"
 
 

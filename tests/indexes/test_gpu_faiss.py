@@ -21,7 +21,7 @@ from indexes.faiss_library import load_faiss
 from indexes.gpu_index import GpuIndex
 from indexes.index_device import CPU, choose_index_device
 from indexes.library import Library
-from tests.standins.gpu_faiss import _GpuIndex, gpu_faiss
+from tests.standins.gpu_faiss import IndexOnCpu, gpu_faiss
 
 GIB, DIMENSION, COUNT = 1 << 30, 96, 6_000
 LOCK = threading.Lock()
@@ -106,7 +106,7 @@ def test_collections_share_the_memory_of_a_card(make_device: MakeDevice, vectors
 
 def test_a_full_card_leaves_the_search_to_the_cpu(monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray) -> None:
     monkeypatch.setattr(indexes.faiss_gpu, "load_faiss", gpu_faiss)
-    monkeypatch.setattr(_GpuIndex, "memory", 5000)
+    monkeypatch.setattr(IndexOnCpu, "memory", 5000)
     index = GpuDevice(0, GIB, lambda: LOCK).place(master_of(vectors[:4990]))
     index.prepare()
     index.add(np.arange(90_000, 90_100), vectors[5000:5100])
@@ -184,7 +184,7 @@ def test_a_faiss_that_cannot_be_loaded_says_what_to_install(monkeypatch: pytest.
 
     monkeypatch.delitem(sys.modules, "faiss", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    with pytest.raises(FaissUnusable, match=r"(?s)is missing|no such file.*requirements-gpu\.txt"):
+    with pytest.raises(FaissUnusable, match=r"(?s)(is missing|no such file).*requirements-gpu\.txt"):
         FaissIndex(4)
     device, reason = choose_index_device("auto", card=0, budget_bytes=GIB, lock=lambda: LOCK)
     assert device is CPU

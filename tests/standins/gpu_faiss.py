@@ -43,7 +43,7 @@ class _Resources:
         self.pinned = count
 
 
-class _GpuIndex:
+class IndexOnCpu:
     """An index of the CPU that refuses what one of the GPU refuses; `memory` vectors fit."""
 
     memory = 10**9
@@ -89,22 +89,22 @@ class _GpuIndex:
         assert vectors.shape[1] == self._index.d
 
 
-def _flat(_resources: _Resources, dimension: int, config: _FlatConfig) -> _GpuIndex:
+def _flat(_resources: _Resources, dimension: int, config: _FlatConfig) -> IndexOnCpu:
     assert config.useFloat16
-    return _GpuIndex(faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT))
+    return IndexOnCpu(faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT))
 
 
 def _ivf_pq(
     _resources: _Resources, dimension: int, lists: int, code: int, bits: int, metric: int, config: _IvfPqConfig
-) -> _GpuIndex:
+) -> IndexOnCpu:
     assert (bits, metric) == (8, faiss.METRIC_INNER_PRODUCT)
     assert dimension % code == 0
     if code > 48 and not config.useFloat16LookupTables:
         raise RuntimeError("Error: 'x' failed: Consider useFloat16LookupTables and/or reduce parameters")
-    return _GpuIndex(faiss.IndexIVFPQ(faiss.IndexFlatIP(dimension), dimension, lists, code, bits, metric))
+    return IndexOnCpu(faiss.IndexIVFPQ(faiss.IndexFlatIP(dimension), dimension, lists, code, bits, metric))
 
 
-class _Cagra(_GpuIndex):
+class _Cagra(IndexOnCpu):
     def __init__(self, _resources: _Resources, dimension: int, metric: int, config: _Config) -> None:
         assert metric == faiss.METRIC_L2
         assert config.device == 0
