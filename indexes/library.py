@@ -15,6 +15,13 @@ from indexes.index_device import CPU, IndexDevice
 from indexes.lexical import LexicalIndex
 
 
+def embedders_of(database: Database) -> set[str]:
+    """The identities of the embedders that made the collections which are there."""
+    with database.read() as connection:
+        rows = connection.execute("SELECT DISTINCT identity FROM collection JOIN embedder ON embedder.id = embedder_id")
+        return {row["identity"] for row in rows}
+
+
 class Library:
     """Opens collections over one database; the caches of each lie under `cache_folder`, and their dense indexes are
     searched on `device`. Thread-safe."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class WorkerSetup:
     """The first line: where things lie and what to use. `parsers` is how many files are read at a time. With
-    `lent_embedder` the parent embeds: it owns the GPU."""
+    `lent_embedder` the parent embeds: it owns the GPU; else `exact_vectors` is what `open_embedder` takes."""
 
     database: str
     index_cache: str
@@ -16,6 +16,7 @@ class WorkerSetup:
     embedder: str
     threads: int
     parsers: int
+    exact_vectors: bool | None = None
     lent_embedder: bool = False
 
 

@@ -113,7 +113,9 @@ class Worker:
         if self._setup.lent_embedder:
             return LentEmbedder(folder, self._loans)
         devices = replace(detect(), cores=self._setup.threads)
-        embedder, reason = open_embedder(entry, folder, devices, device="cpu")
+        embedder, reason = open_embedder(
+            entry, folder, devices, device="cpu", why="as questions go first", exact=self._setup.exact_vectors
+        )
         _log.info("embedder: %s", reason)
         return embedder
 

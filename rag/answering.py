@@ -17,7 +17,6 @@ from rag.conversations import ConversationStore
 from rag.errors import RagError
 from rag.events import Answer, Done, Event, Failed, Mode
 from rag.loaded_models import LoadedModels
-from rag.retrieval import Retriever
 from rag.salting import Salts
 
 _log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class Answering:
     def _told(self, asked: Asked, cancel: CancelToken) -> Iterator[Event]:
         collection, embedder = self._searchable(asked.collection)
         writes = asked.mode == "generate"
-        events = Answerer(Retriever(embedder), embedder).answer(
+        events = Answerer(self._models.retriever(), embedder).answer(
             asked.question,
             collection,
             mode=asked.mode,

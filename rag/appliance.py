@@ -36,7 +36,6 @@ from rag.mirrors import Mirrors, log_event
 from rag.observing import Observer
 from rag.prompt import last_read
 from rag.question import require_askable, understand
-from rag.retrieval import Retriever
 from rag.salting import Salts
 from rag.served import Readiness, ServedModel
 from rag.sources import Source, page_image_of, source_of
@@ -144,8 +143,8 @@ class Appliance:
         if k < 1:
             raise BadInput(f"k = {k} makes no sense: ask for at least one passage.")
         question = understand(query, [message.content for message in history if message.role == "user"])
-        searched, embedder = self._searchable(collection)
-        retrieval = Retriever(embedder).retrieve(searched, question, k)
+        searched, _ = self._searchable(collection)
+        retrieval = self._models.retriever().retrieve(searched, question, k)
         return [hit.passage for hit in retrieval.found], retrieval.timings_ms
 
     # Citations and conversations

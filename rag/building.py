@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from pathlib import Path
 
 from indexes.database import Database
-from indexes.library import Library
+from indexes.library import Library, embedders_of
 from ingest.limits import Limits
 from ingest.parser_pool import ParserPool
 from ingest.process import IngestProcess
 from ingest.requests import WorkerSetup
 from models.catalog import Catalog, Entry, load_catalog
-from models.devices import (
-    Devices,
-    choose_embedder_device,
-    choose_embedder_threads,
-    choose_llama_threads,
-    detect,
-)
+from models.devices import Devices, choose_embedder_threads, choose_llama_threads, detect
+from models.download import ensure
+from models.embedding.opening import for_ingest
 from models.engines.meter import Meter
 from models.errors import UnknownModel
 from rag.appliance import Appliance
@@ -31,6 +27,7 @@ from rag.local_model import LocalModel, choose_local_model, find_installed
 from rag.machine import EngineStatus
 from rag.observing import Observer
 from rag.ownership import Ownership
+from rag.placement import Placement, place
 from rag.salting import Salts
 from rag.settings import Settings
 
@@ -47,28 +44,38 @@ def build_appliance(settings: Settings, owner: Ownership) -> Appliance:
     local, local_reason = choose_local_model(settings, catalog, devices, installed)
     meter = Meter()
     engines = _engines(settings, local, local_reason, devices, meter)
-    device = _embedder_device(settings, local)
-    choices = _choices(settings, devices, embedder, device, engines, local, local_reason)
+    logs = settings.home / "logs"
+    database, index_cache = Database(settings.home / "lectern.sqlite"), settings.home / "indexes"
+    profile = local.profile if local else None
+    placement = place(settings, devices, profile, embedder.name, embedders_of(database))
+    choices = _choices(settings, devices, embedder, placement, engines, local, local_reason)
     for sentence in choices.sentences():
         _log.info(sentence)
-    logs = settings.home / "logs"
-    database, index_cache = settings.home / "lectern.sqlite", settings.home / "indexes"
+    models = LoadedModels(
+        embedder=embedder,
+        reranker=_reranker(settings, catalog),
+        placement=placement,
+        engines=engines,
+        cache=settings.cache,
+    )
     setup = WorkerSetup(
-        database=str(database),
+        database=str(database.path),
         index_cache=str(index_cache),
         weights_cache=str(settings.cache),
         embedder=embedder.name,
         threads=choose_embedder_threads(devices)[0],
         parsers=choices.parsers,
+        exact_vectors=placement.exact,
     )
+    lent = (lambda: for_ingest(models.embedder())) if placement.lends else None
     return Appliance(
-        library=Library(Database(database), index_cache),
-        models=LoadedModels(embedder=embedder, device=device, engines=engines, cache=settings.cache, devices=devices),
-        ingest=IngestProcess(setup, log_file=logs / "ingest.log", inherited=(owner.descriptor,)),
+        library=Library(database, index_cache, placement.index),
+        models=models,
+        ingest=IngestProcess(setup, log_file=logs / "ingest.log", inherited=(owner.descriptor,), embedder=lent),
         previews=ParserPool(1, Limits(), niceness=0),
         choices=choices,
         meter=meter,
-        observer=Observer(engines, meter, local.profile if local else None),
+        observer=Observer(engines, meter, profile),
         salts=Salts(settings.home / "salt.secret"),
     )
 
@@ -80,10 +87,18 @@ def _embedder(settings: Settings, catalog: Catalog) -> Entry:
         raise BadInput(f"LECTERN_EMBEDDER = {settings.embedder!r}: {exc}.") from exc
 
 
-def _embedder_device(settings: Settings, local: LocalModel | None) -> Literal["auto", "cpu", "cuda"]:
-    """The CPU where the language model was planned to have its GPUs for itself."""
-    alone = local is not None and local.profile.gpus and not local.profile.shares_gpu
-    return "cpu" if settings.device == "auto" and alone else settings.device
+def _reranker(settings: Settings, catalog: Catalog) -> Path | None:
+    """The folder of the cross-encoder that the settings name: a folder, or a model of the catalog."""
+    if not settings.reranker:
+        return None
+    folder = Path(settings.reranker).expanduser().absolute()
+    if folder.is_dir():
+        return folder
+    try:
+        entry = catalog.entry(settings.reranker)
+    except UnknownModel as exc:
+        raise BadInput(f"LECTERN_RERANKER = {settings.reranker!r}: it is no folder, and {exc}.") from exc
+    return ensure(entry, settings.cache, fetch=False)
 
 
 def _engines(settings: Settings, local: LocalModel | None, reason: str, devices: Devices, meter: Meter) -> Engines:
@@ -106,7 +121,7 @@ def _choices(
     settings: Settings,
     devices: Devices,
     embedder: Entry,
-    device: Literal["auto", "cpu", "cuda"],
+    placement: Placement,
     engines: Engines,
     local: LocalModel | None,
     local_reason: str,
@@ -114,13 +129,13 @@ def _choices(
     first = next(iter(engines.all), None)
     mode, mode_reason = choose_mode(settings.mode, local.entry if local else None, first)
     parsers, parsers_reason = choose_parsers(settings.parsers, devices)
-    chosen, why = choose_embedder_device(devices) if device == "auto" else (device, "as planned or set")
     order = "; then ".join(str(engine) for engine in engines.all if engine.place != "local" or not local)
     return Choices(
         mode=mode,
         mode_reason=mode_reason,
         parsers=parsers,
         parsers_reason=parsers_reason,
-        embedder_reason=f"{embedder.name} on the {chosen.upper()}, {why}; {choose_embedder_threads(devices)[1]}",
+        embedder_reason=f"{embedder.name} {placement.prediction}; {choose_embedder_threads(devices)[1]}",
+        index_reason=placement.index_reason,
         language_model_reason=f"{local_reason}; when it fails: {order}" if order else local_reason,
     )

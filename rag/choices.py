@@ -27,7 +27,7 @@ class Choices:
     parsers_reason: str
     embedder_reason: str
     language_model_reason: str
-    index_reason: str = "exact search by FAISS on the CPU, words by SQLite's BM25"
+    index_reason: str
 
     def sentences(self, embedder_reason: str | None = None) -> list[str]:
         """`embedder_reason` is known once the embedder is loaded; until then it is what will be tried."""

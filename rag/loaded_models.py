@@ -5,39 +5,35 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from typing import Literal
 
 from models.catalog import Entry
-from models.devices import Devices
 from models.download import ensure
-from models.embedding.opening import open_embedder
+from models.embedding.opening import open_embedder, open_reranker
 from models.engines.failover import FailoverChat
-from models.interfaces import Embedder
+from models.interfaces import Embedder, Reranker
 from rag.engines import Engines
+from rag.placement import Placement
+from rag.retrieval import Retriever
 
 _log = logging.getLogger(__name__)
 
 
 class LoadedModels:
-    """Thread-safe. Weights are taken from the cache only: nothing is fetched here."""
+    """Thread-safe. Weights are taken from the cache only: nothing is fetched here. `reranker` is the folder of a
+    cross-encoder."""
 
     def __init__(
-        self,
-        *,
-        embedder: Entry,
-        device: Literal["auto", "cpu", "cuda"],
-        engines: Engines,
-        cache: Path,
-        devices: Devices,
+        self, *, embedder: Entry, reranker: Path | None, placement: Placement, engines: Engines, cache: Path
     ) -> None:
         self._embedder_entry = embedder
-        self._device = device
+        self._reranker_folder = reranker
+        self._placement = placement
         self.engines = engines
         self._cache = cache
-        self._devices = devices
         self._lock = threading.Lock()
         self._embedder: Embedder | None = None
         self._embedder_reason: str | None = None
+        self._reranker: Reranker | None = None
 
     @property
     def chat_model_names(self) -> list[str]:
@@ -64,10 +60,30 @@ class LoadedModels:
         with self._lock:
             if self._embedder is None:
                 folder = ensure(self._embedder_entry, self._cache, fetch=False)
-                self._embedder, reason = open_embedder(self._embedder_entry, folder, self._devices, device=self._device)
-                self._embedder_reason = reason
-                _log.info("Embedder: %s.", reason)
+                place = self._placement
+                self._embedder, self._embedder_reason = open_embedder(
+                    self._embedder_entry,
+                    folder,
+                    place.devices,
+                    device=place.device,
+                    why=place.why,
+                    exact=place.exact,
+                    lock=place.lock,
+                )
+                _log.info("Embedder: %s.", self._embedder_reason)
             return self._embedder
+
+    def retriever(self) -> Retriever:
+        """With the embedder, and with the reranker where the settings name one. Raises `ModelError`."""
+        embedder = self.embedder()
+        with self._lock:
+            if self._reranker is None and self._reranker_folder is not None:
+                place = self._placement
+                self._reranker, reason = open_reranker(
+                    self._reranker_folder, place.devices, device=place.device, why=place.why, lock=place.lock
+                )
+                _log.info("Reranker: %s.", reason)
+            return Retriever(embedder, self._reranker)
 
     def chat_model(self, name: str | None = None) -> FailoverChat:
         """For one request: the language model of that name, or whichever answers."""

@@ -29,8 +29,8 @@ def quote(draft: Draft, ranked: Sequence[Sentence]) -> Iterator[Event]:
 
 
 class Writer:
-    """Has one answer written by `model`. `already_read` is what `rag.prompt.build_prompt` takes; `salt` keeps its prompt
-    in the engine's cache apart from other users'."""
+    """Has one answer written by `model`. `already_read` is what `rag.prompt.build_prompt` takes; `salt` keeps its
+    prompt in the engine's cache apart from other users'."""
 
     def __init__(
         self,

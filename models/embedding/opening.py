@@ -33,32 +33,45 @@ class _Place:
 
 
 def open_embedder(
-    entry: Entry, folder: Path, devices: Devices, *, device: DeviceWish = "auto", lock: DeviceLock | None = None
+    entry: Entry,
+    folder: Path,
+    devices: Devices,
+    *,
+    device: DeviceWish = "auto",
+    why: str = "as the settings say",
+    exact: bool | None = None,
+    lock: DeviceLock | None = None,
 ) -> tuple[Embedder, str]:
     """The embedder for the model in `folder`, and the reason of the choice for a person to read. `lock`: that of the
     GPU with the most free memory, which is the one it takes.
 
-    `device` overrides the choice. Raises `ModelError` when it cannot be loaded; with "auto", a GPU that cannot load it
-    leaves it to the CPU.
+    `device` overrides the choice, and `why` says why. `exact`: whether vectors that are there already were computed in
+    floating point, so that the CPU goes on in it; None where there are none. Raises `ModelError` when it cannot be
+    loaded; with "auto", a GPU that cannot load it leaves it to the CPU.
     """
     if entry.kind != "embedder":
         raise ModelError(f"{entry.name} is a model of the kind {entry.kind}, not an embedder")
-    place = _place(devices, device)
+    place = _place(devices, device, why)
     if place.card is not None:
         try:
             return _embedder_on(place.card, place.why, entry, folder, lock)
         except ModelError as exc:
             place = _fallen_back(exc, device)
-    return _embedder_on_cpu(place, entry, folder, devices)
+    return _embedder_on_cpu(place, entry, folder, devices, bool(exact))
 
 
 def open_reranker(
-    folder: Path, devices: Devices, *, device: DeviceWish = "auto", lock: DeviceLock | None = None
+    folder: Path,
+    devices: Devices,
+    *,
+    device: DeviceWish = "auto",
+    why: str = "as the settings say",
+    lock: DeviceLock | None = None,
 ) -> tuple[Reranker, str]:
     """The cross-encoder in `folder`, and where it runs, and why; otherwise as `open_embedder`."""
     from models.embedding.reranker import TorchReranker
 
-    place = _place(devices, device)
+    place = _place(devices, device, why)
     if place.card is not None:
         precision, why = choose_precision(place.card.gpu.compute_capability, stored_precision(folder))
         try:
@@ -84,7 +97,7 @@ def _embedder_on(card: Card, why: str, entry: Entry, folder: Path, lock: DeviceL
     return embedder, f"{entry.name} in {precision} on the GPU, {because}: {why}"
 
 
-def _embedder_on_cpu(place: _Place, entry: Entry, folder: Path, devices: Devices) -> tuple[Embedder, str]:
+def _embedder_on_cpu(place: _Place, entry: Entry, folder: Path, devices: Devices, exact: bool) -> tuple[Embedder, str]:
     if not is_convertible(folder):
         from models.embedding.torch_embedder import TorchEmbedder
 
@@ -96,22 +109,25 @@ def _embedder_on_cpu(place: _Place, entry: Entry, folder: Path, devices: Devices
         # What the GPU embedded stays searchable, and the GPU goes on with what is embedded now: int8 would be another.
         reason = f"{entry.name} in fp32 on the CPU for now, as exact as on the GPU, {side_by_side}: {place.why}"
         return OnnxEmbedder(folder, precision="fp32", threads=threads), reason
+    if exact:
+        reason = f"{entry.name} in fp32 on the CPU, as what is there was embedded, {side_by_side}: {place.why}"
+        return OnnxEmbedder(folder, precision="fp32", threads=threads), reason
     reason = f"{entry.name} in int8 on the CPU, {side_by_side}: {place.why}"
     return OnnxEmbedder(folder, precision="int8", threads=threads), reason
 
 
-def _place(devices: Devices, device: DeviceWish) -> _Place:
+def _place(devices: Devices, device: DeviceWish, wish: str) -> _Place:
     if device == "cpu":
-        return _Place(None, "as the settings say")
+        return _Place(None, wish)
     cards = cuda_cards(devices)
     card = roomiest(cards)
-    problem = _torch_problem() if card else None
+    problem = torch_problem() if card else None
     if device == "cuda":
         if card is None or problem:
             raise ModelError(
                 f"LECTERN_DEVICE=cuda, but {problem or 'no NVIDIA GPU was found'}: mend that, or set it to auto or cpu."
             )
-        return _Place(card, "as the settings say")
+        return _Place(card, wish)
     chosen, why = choose_embedder_device(replace(devices, gpus=tuple(each.gpu for each in cards)))
     if card is None:
         hidden = f"CUDA_VISIBLE_DEVICES hides all of {len(devices.gpus)} GPUs"
@@ -124,7 +140,7 @@ def _place(devices: Devices, device: DeviceWish) -> _Place:
     return _Place(None, why, for_now=choose_embedder_device(replace(devices, gpus=(empty,)))[0] == "cuda")
 
 
-def _torch_problem() -> str | None:
+def torch_problem() -> str | None:
     """Why torch cannot use a GPU."""
     # Asked of the installed package first: importing a torch that cannot help would cost seconds at each start.
     try:

@@ -9,6 +9,8 @@ from pathlib import Path
 from models.errors import ModelError
 from models.verification import known_sha256
 
+_FLOAT = "-float/"
+
 
 def weights_stamp(folder: Path) -> str:
     """Twelve digits of the hash of the weights; of all their files together where there are several. Raises
@@ -28,7 +30,12 @@ def float_identity(folder: Path, pooling: str, window_tokens: int) -> str:
     """The identity of every embedder that computes in floating point, fp16, bf16 or fp32, on whatever library and
     device: their vectors differ by less than the fp16 rounding of the database, or, in bf16, by about as much, so one
     may go on where another began."""
-    return f"{folder.name}@{weights_stamp(folder)}-float/{pooling}/w{window_tokens}"
+    return f"{folder.name}@{weights_stamp(folder)}{_FLOAT}{pooling}/w{window_tokens}"
+
+
+def is_float(identity: str) -> bool:
+    """Whether an embedder of that identity computes in floating point."""
+    return _FLOAT in identity
 
 
 def stored_precision(folder: Path) -> str:

@@ -25,7 +25,7 @@ def machine(free_gib: int = 20, capability: tuple[int, int] = (8, 9), memory_gib
 @pytest.fixture
 def usable_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A torch that says it can use a GPU; loading on one fails all the same, as no memory would."""
-    monkeypatch.setattr(opening, "_torch_problem", lambda: None)
+    monkeypatch.setattr(opening, "torch_problem", lambda: None)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -122,3 +122,10 @@ def test_the_embedder_of_the_cpu_is_its_own_for_ingest(minilm: Path) -> None:
 def test_a_reranker_falls_back_as_well(make_reranker_folder) -> None:
     _, reason = open_reranker(make_reranker_folder(), machine())
     assert "in fp32 on the CPU: the GPU could not load it" in reason
+
+
+@pytest.mark.parametrize(("exact", "expected"), [(None, "int8"), (False, "int8"), (True, "float")])
+def test_the_cpu_goes_on_as_what_is_there_was_embedded(minilm: Path, exact: bool | None, expected: str) -> None:
+    embedder, reason = open_embedder(ENTRY, minilm, Devices(2, 1 << 33), exact=exact)
+    assert precision(embedder) == expected
+    assert ("as what is there was embedded" in reason) == (expected == "float")
