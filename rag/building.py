@@ -76,7 +76,7 @@ def build_appliance(settings: Settings, owner: Ownership) -> Appliance:
         choices=choices,
         meter=meter,
         observer=Observer(engines, meter, profile),
-        salts=Salts(settings.home / "salt.secret"),
+        salts=Salts(),
     )
 
 

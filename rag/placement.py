@@ -9,7 +9,7 @@ from typing import Literal
 from indexes.index_device import IndexDevice, choose_index_device
 from models.cuda_cards import Card, cuda_cards, roomiest
 from models.device_lock import DeviceLock
-from models.devices import EMBEDDER_BYTES, Devices, choose_embedder_device
+from models.devices import EMBEDDER_BYTES, Devices, Gpu, choose_embedder_device
 from models.embedding.opening import torch_problem
 from models.embedding.weights import is_float
 from models.planning.profile import Profile
@@ -54,6 +54,10 @@ def place(
     usable = replace(devices, gpus=tuple(gpu for gpu in devices.gpus if gpu.index in indices))
     card = roomiest(cuda_cards(usable)) if device != "cpu" else None
     lock = DeviceLock() if card else None
+    gpu = card.gpu if card and torch_problem() is None else None
+    lends = gpu is not None and (device == "cuda" or _takes_embedder(devices, gpu))
+    if gpu and not lends and _takes_embedder(devices, replace(gpu, free_bytes=gpu.memory_bytes)):
+        exact = True  # it is only full for now: meanwhile the CPU embeds as the GPU will
     index, index_reason = choose_index_device(
         device,
         card=card.number if card else None,
@@ -65,11 +69,15 @@ def place(
         device=device,
         why=why,
         exact=exact,
-        lends=card is not None and torch_problem() is None,
+        lends=lends,
         lock=lock,
         index=index,
         index_reason=f"{index_reason}; words by SQLite's BM25",
     )
+
+
+def _takes_embedder(devices: Devices, gpu: Gpu) -> bool:
+    return choose_embedder_device(replace(devices, gpus=(gpu,)))[0] == "cuda"
 
 
 def _exact(embedder: str, embedded_by: Collection[str]) -> bool | None:

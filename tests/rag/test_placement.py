@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_collections_of_a_gpu_are_gone_on_with_when_it_has_gone(settings: Settin
     assert place(settings, cards("none"), None, MINI, FLOAT).exact is True
     assert place(settings, cards("4090"), None, MINI, FLOAT).lends
     assert place(settings, cards("none"), None, MINI, {"another-model@1-float/mean/w512"}).exact is None
+
+
+def full(devices: Devices) -> Devices:
+    return replace(devices, gpus=tuple(replace(gpu, free_bytes=1 << 30) for gpu in devices.gpus))
+
+
+def test_a_card_that_cannot_take_the_embedder_lends_nothing(settings: Settings) -> None:
+    full_for_now = place(settings, full(cards("4090")), None, MINI, set())
+    assert (full_for_now.lends, full_for_now.exact) == (False, True), "the CPU embeds as the GPU will"
+    old = replace(cards("4090").gpus[0], compute_capability=(6, 1))
+    too_old = place(settings, replace(cards("4090"), gpus=(old,)), None, MINI, set())
+    assert (too_old.lends, too_old.exact) == (False, None)
 
 
 def test_a_torch_for_the_cpu_lends_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
