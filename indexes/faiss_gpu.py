@@ -6,12 +6,13 @@ was run on a card. Three traits of FAISS shape it:
   filtered by the device. `indexes/gpu_index.py` does it.
 - `StandardGpuResources` belongs to one thread at a time, also while an index is freed: every call is made with the
   device's lock held.
-- Most failures are a RuntimeError; they become `DeviceFailed`.
+- Most failures are a RuntimeError; a wheel with other classes than these shows it by a TypeError or AttributeError.
+  All of them become `DeviceFailed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -42,6 +43,9 @@ _CLASSIC_MOST_RESULTS = 2048
 _CAGRA_MOST_RESULTS = 512
 _TRAINED_ON = 256  # vectors for each list; FAISS would take no more
 
+FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, AttributeError)
+"""What FAISS raises when a card or its wheel does not do what is asked."""
+
 
 class GpuDevice:
     """Fulfils `IndexDevice` with one card, which all collections share. Raises `FaissUnusable`."""
@@ -63,16 +67,19 @@ class GpuDevice:
 
     def open_copy(self, vectors: int, dimension: int) -> tuple[DeviceCopy | None, str]:
         """As `OpenCopy`: by the memory that the other copies leave."""
-        free = self._budget_bytes - WORKSPACE_BYTES - sum(copy.bytes for copy in self._copies)
-        kind, reason = choose_device_copy(vectors, dimension, free, has_cuvs=self._has_cuvs)
-        return (None if kind == "cpu" else self.make_copy(kind, dimension, free)), reason
+        kind, reason = choose_device_copy(vectors, dimension, self._free_bytes(), has_cuvs=self._has_cuvs)
+        return (None if kind == "cpu" else self.make_copy(kind, dimension)), reason
 
-    def make_copy(self, kind: CopyKind, dimension: int, free_bytes: int) -> DeviceCopy:
-        """An empty copy of that kind, which may take `free_bytes`."""
+    def make_copy(self, kind: CopyKind, dimension: int) -> DeviceCopy:
+        """An empty copy of that kind."""
         classes: dict[str, type[_FaissCopy]] = {"flat": FlatCopy, "ivf-pq": IvfPqCopy, "cagra": CagraCopy}
-        copy = classes[kind](self._faiss, self._resources, self._card, dimension, free_bytes)
+        copy = classes[kind](self._faiss, self._resources, self._card, dimension, self._free_bytes)
         self._copies.add(copy)
         return copy
+
+    def _free_bytes(self) -> int:
+        """What all copies together leave of the budget now."""
+        return self._budget_bytes - WORKSPACE_BYTES - sum(copy.bytes for copy in self._copies)
 
 
 class _FaissCopy:
@@ -83,10 +90,10 @@ class _FaissCopy:
     most_results: ClassVar[int]
     surplus: ClassVar[int]
 
-    def __init__(self, faiss: Any, resources: Any, card: int, dimension: int, free_bytes: int) -> None:
+    def __init__(self, faiss: Any, resources: Any, card: int, dimension: int, free: Callable[[], int]) -> None:
         self._faiss, self._resources, self._card = faiss, resources, card
         self._dimension = dimension
-        self._free_bytes = free_bytes
+        self._free = free  # the bytes that no copy has taken, at the time it is called
         self._index: Any = None
         self._vectors = 0
 
@@ -137,8 +144,8 @@ class FlatCopy(_FaissCopy):
     @property
     def room(self) -> int:
         # As it grows, FAISS allocates the whole anew and copies: for a moment both are there.
-        most = self._free_bytes // copy_bytes("flat", 1, self._dimension)
-        return max(0, most - 2 * self._vectors)
+        whole = self._free() // copy_bytes("flat", 1, self._dimension)
+        return max(0, whole - self._vectors)
 
     def _fill(self, vectors: Vectors) -> None:
         config = self._faiss.GpuIndexFlatConfig()
@@ -209,7 +216,8 @@ def sample(vectors: Vectors, most: int) -> Vectors:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, MemoryError) as exc:
+    except FAILURES as exc:
         # "Error in FUNCTION at FILE: Error: 'CONDITION' failed: REASON"
-        reason = str(exc).rpartition("failed: ")[2].strip() or type(exc).__name__
+        # SWIG says in the first line what is wrong, and then lists every constructor there is.
+        reason = str(exc).rpartition("failed: ")[2].strip().partition("\n")[0] or type(exc).__name__
         raise DeviceFailed(f"the GPU failed, {what} ({reason})") from exc

@@ -140,14 +140,18 @@ class GpuIndex:
 
     def _build(self) -> None:
         self._drop()
-        self._copy, reason = self._open_copy(len(self), self.dimension)
-        if self._copy is None:
+        copy, reason = self._open_copy(len(self), self.dimension)
+        if copy is None:
             self._move(f"{self._master.place}: {reason}")
             return
         ids, vectors = self._master.contents()
-        self._copy.build(vectors)
-        self._chunk_at = ids
-        self._move(f"by FAISS on the GPU, {self._copy.kind}: {reason}")
+        try:
+            copy.build(vectors)
+        except BaseException:
+            copy.close()  # nobody searches what is half built
+            raise
+        self._copy, self._chunk_at = copy, ids
+        self._move(f"by FAISS on the GPU, {copy.kind}: {reason}")
 
     def _ask(self, query: Vectors, k: int) -> Ids | None:
         copy = self._copy

@@ -35,7 +35,7 @@ def choose_index_device(
         return CPU, "exact search by FAISS on the CPU, as the settings say"
     if card is None:
         return CPU, "exact search by FAISS on the CPU, since no GPU is planned for it"
-    from indexes.faiss_gpu import WORKSPACE_BYTES, GpuDevice
+    from indexes.faiss_gpu import FAILURES, WORKSPACE_BYTES, GpuDevice
 
     if budget_bytes <= WORKSPACE_BYTES:
         return (
@@ -46,7 +46,7 @@ def choose_index_device(
         return CPU, f"exact search by FAISS on the CPU, since {problem}"
     try:
         device = GpuDevice(card, budget_bytes, lock)
-    except RuntimeError as exc:
+    except FAILURES as exc:
         return CPU, f"exact search by FAISS on the CPU, since the GPU refused it ({exc})"
     return device, f"FAISS on GPU {card} with {budget_bytes >> 20} MiB, and on the CPU what does not fit"
 

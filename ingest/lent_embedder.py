@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.embedding.tokenization import Side, WindowTokenizer
+from models.embedding.windowed import WindowedEmbedder
 from models.errors import ModelError
 from models.interfaces import Vectors
 
@@ -46,39 +47,17 @@ class Loans:
         self._waiting.pop(number).put(message)
 
 
-class LentEmbedder:
+class LentEmbedder(WindowedEmbedder):
     """Fulfils `models.interfaces.Embedder`. It cuts texts into tokens itself, by the tokenizer in `folder` and without
     torch; the parent makes the vectors, questions first. Raises `ModelError`, also as it is made: that is when the
     parent loads its model."""
 
     def __init__(self, folder: Path, loans: Loans) -> None:
-        self._tokenizer = WindowTokenizer(folder)
+        tokenizer = WindowTokenizer(folder)
         self._loans = loans
         described = loans.ask("passage", [])
-        self._identity: str = described["identity"]
-        self._dimension: int = described["dimension"]
+        super().__init__(tokenizer, identity=described["identity"], dimension=described["dimension"])
 
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    @property
-    def window_tokens(self) -> int:
-        return self._tokenizer.window_tokens
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self._embed("passage", texts)
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self._embed("query", texts)
-
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokenizer.token_offsets(text)
-
-    def _embed(self, side: Side, texts: Sequence[str]) -> Vectors:
+    def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
         vectors = np.frombuffer(base64.b64decode(self._loans.ask(side, texts)["vectors"]), dtype="<f4")
         return vectors.reshape(len(texts), self._dimension).astype(np.float32)

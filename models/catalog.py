@@ -70,9 +70,8 @@ class Entry:
     `weights_bytes` is how large the weights are there. `gated`: the publisher wants its licence accepted, and a token.
     `family` is what the precisions of one model share; the name, where it is alone.
 
-    `dimension` and `window_tokens` (special tokens not counted) belong to embedders, with what their publisher wants
-    written before a query and a passage; `context_tokens` and `answer_ability` (0–1, the measured share of simple
-    questions answered from given text) to language models."""
+    `dimension` and `window_tokens` (special tokens not counted) belong to embedders; `context_tokens` and
+    `answer_ability` (0–1, the measured share of simple questions answered from given text) to language models."""
 
     name: str
     kind: Kind
@@ -93,8 +92,6 @@ class Entry:
     embedded: bool = False
     dimension: int | None = None
     window_tokens: int | None = None
-    query_prefix: str = ""
-    passage_prefix: str = ""
     context_tokens: int | None = None
     answer_ability: float | None = None
 

@@ -34,10 +34,13 @@ def checkpoint_files(listed: Sequence[HubFile], patterns: Sequence[str]) -> list
 
 
 def check_path(path: str) -> None:
-    """Raise `DownloadFailed` for a path that leads out of the model's folder."""
+    """Raise `DownloadFailed` for a path that leads out of the model's folder, and for one that is written otherwise than
+    need be ("./a", "a//b"): it would pass for another name than that of the file it writes."""
     parts = PurePosixPath(path).parts
     if not parts or PurePosixPath(path).is_absolute() or ".." in parts or set(path) & set("\\:\0"):
         raise DownloadFailed(f"the file {path!r} would lie outside the model's folder; do not use this repository")
+    if path != PurePosixPath(path).as_posix():
+        raise DownloadFailed(f"the file {path!r} has a disguised path; do not use this repository")
 
 
 def _is_safe_to_load(path: str, patterns: Sequence[str]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +18,17 @@ OLDEST_GPU = (7, 0)
 
 @dataclass(frozen=True)
 class Gpu:
+    """`index` is the driver's, by which settings and profiles name it; `cuda_number` is what torch and FAISS call it in
+    this process, the same unless CUDA_VISIBLE_DEVICES says otherwise."""
+
     index: int
     name: str
     memory_bytes: int
     free_bytes: int
     driver: str
     compute_capability: tuple[int, int]
+    uuid: str = ""
+    cuda_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,24 @@ class LlamaThreads:
     prefill: int
 
 
-def detect(*, nvidia_smi: str = "nvidia-smi", cgroup: Path = Path("/sys/fs/cgroup")) -> Devices:
-    """Look at this machine, without torch; takes milliseconds, plus `nvidia-smi` where there is one."""
-    return Devices(_usable_cores(cgroup), _usable_memory_bytes(cgroup), _gpus(nvidia_smi))
+def detect(
+    *,
+    nvidia_smi: str = "nvidia-smi",
+    cgroup: Path = Path("/sys/fs/cgroup"),
+    environment: Mapping[str, str] = os.environ,
+) -> Devices:
+    """Look at this machine, without torch; takes milliseconds, plus `nvidia-smi` where there is one. GPUs that
+    CUDA_VISIBLE_DEVICES hides are not there for anything in Lectern."""
+    gpus = visible_gpus(_gpus(nvidia_smi), environment.get("CUDA_VISIBLE_DEVICES"))
+    return Devices(_usable_cores(cgroup), _usable_memory_bytes(cgroup), gpus)
+
+
+def visible_gpus(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
+    """Those that CUDA_VISIBLE_DEVICES leaves, in its order, by the driver's index or by the beginning of a UUID. Like
+    CUDA, it is read up to the first part that names none; None hides nothing."""
+    if visible is None:
+        return tuple(gpus)
+    return tuple(replace(gpu, cuda_number=number) for number, gpu in enumerate(_named(gpus, visible)))
 
 
 def choose_embedder_device(devices: Devices) -> tuple[Literal["cpu", "cuda"], str]:
@@ -98,9 +119,18 @@ def _read(file: Path) -> str:
         return ""
 
 
+def _named(gpus: Sequence[Gpu], visible: str) -> Iterator[Gpu]:
+    for part in map(str.strip, visible.split(",")):
+        is_uuid = part.startswith("GPU-")
+        named = [gpu for gpu in gpus if (gpu.uuid.startswith(part) if is_uuid else part == str(gpu.index))]
+        if len(named) != 1:
+            return
+        yield named[0]
+
+
 def _gpus(nvidia_smi: str) -> tuple[Gpu, ...]:
     """As the driver's own tool lists them; none when it is missing, broken or says something else."""
-    fields = "index,name,memory.total,memory.free,driver_version,compute_cap"
+    fields = "index,name,memory.total,memory.free,driver_version,compute_cap,uuid"
     command = [nvidia_smi, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
@@ -111,8 +141,8 @@ def _gpus(nvidia_smi: str) -> tuple[Gpu, ...]:
 
 def _gpu(line: str) -> Gpu | None:
     try:
-        index, name, total, free, driver, capability = (part.strip() for part in line.split(","))
+        index, name, total, free, driver, capability, uuid = (part.strip() for part in line.split(","))
         major, minor = capability.split(".")
-        return Gpu(int(index), name, int(total) << 20, int(free) << 20, driver, (int(major), int(minor)))
+        return Gpu(int(index), name, int(total) << 20, int(free) << 20, driver, (int(major), int(minor)), uuid)
     except ValueError:
         return None  # "[N/A]" in a field: a card in an error state, or one without memory of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -12,11 +13,13 @@ from pathlib import Path
 
 from models.cancellation import CancelToken
 from models.catalog import Catalog, Entry, ModelFile
-from models.errors import DownloadFailed, WeightsMissing
+from models.errors import DownloadFailed, ModelError, WeightsMissing
 from models.fetching import Fetching, Progress
 from models.pins import PIN_NAME, read_pin
 from models.sources import Origins
 from models.verification import is_present, stray_weights, take_sha256
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,16 @@ def missing_files(entry: Entry, cache: Path) -> list[str]:
     return [file.path for file in known if not is_present(folder, file)] if known else [PIN_NAME]
 
 
+def is_installed(entry: Entry, cache: Path) -> bool:
+    """Whether nothing is missing. A model whose pin cannot be read is not installed, and the log says why: what others
+    are there must not suffer from it."""
+    try:
+        return not missing_files(entry, cache)
+    except ModelError as exc:
+        _log.warning("%s is taken as not installed: %s", entry.name, exc)
+        return False
+
+
 def verify(entry: Entry, cache: Path) -> list[FileCheck]:
     """Read and hash every file of the model anew, trusting nothing that is remembered, save the pin of a hub's."""
     folder, known = model_folder(entry, cache), known_files(entry, cache)
@@ -129,10 +142,11 @@ def ensure(
 
 
 def _status(entry: Entry, cache: Path) -> ModelStatus:
-    known = known_files(entry, cache)
+    installed = is_installed(entry, cache)
+    known = known_files(entry, cache) if installed else entry.files
     return ModelStatus(
         entry.name, entry.kind, entry.backend, entry.precision, entry.licence, entry.summary, entry.embedded,
-        not missing_files(entry, cache), sum(file.bytes for file in known) or entry.total_bytes,
+        installed, sum(file.bytes for file in known) or entry.total_bytes,
         model_folder(entry, cache), entry.answer_ability, entry.gated,
     )  # fmt: skip
 

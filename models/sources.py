@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from models.cancellation import Cancelled, CancelToken
-from models.errors import DownloadFailed
+from models.engines.hosts import Place, place_of
+from models.errors import DownloadFailed, EngineMisconfigured
 from models.hub import Hub
 
 BLOCK_BYTES = 1 << 20
@@ -38,13 +39,16 @@ class Origins:
         Raises `DownloadFailed` for values that cannot be used.
         """
         url = environment.get("HF_ENDPOINT", "").strip() or cls.hub_url
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-            raise DownloadFailed(f"HF_ENDPOINT is {url!r}; it should be a hub's address, as {cls.hub_url}")
+        place = _place_of_hub(url)
         token = environment.get("HF_TOKEN", "").strip()
         if not token and (path := environment.get("HF_TOKEN_PATH")):
             token = _read_token(Path(path))
         if not all("!" <= character <= "~" for character in token):
             raise DownloadFailed("HF_TOKEN is no token: it holds characters that none has, a space or a line break")
+        if token and place == "remote" and not url.lower().startswith("https:"):
+            raise DownloadFailed(
+                f"HF_TOKEN would travel unencrypted to {url}: name that hub's https:// address, or no token"
+            )
         return cls(hub_url=url, hub_token=token or None)
 
 
@@ -149,6 +153,18 @@ class Fetcher:
     def _pause(self, seconds: float) -> None:
         self._cancel.wait(seconds)
         self._cancel.check()
+
+
+def _place_of_hub(url: str) -> Place:
+    try:
+        return place_of(url)
+    except EngineMisconfigured:
+        # Its own words are about engines. What stands before an “@” or after a “?” may be a secret.
+        shown = url.rpartition("@")[2].partition("?")[0].partition("#")[0]
+        raise DownloadFailed(
+            f"HF_ENDPOINT is {shown!r}, or more; it should be a hub's address without a password, a “?” or a “#”, as "
+            f"{Origins.hub_url}"
+        ) from None
 
 
 def _read_token(path: Path) -> str:

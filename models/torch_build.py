@@ -43,8 +43,9 @@ def torch_build() -> TorchBuild | None:
 def cuda_problem(wait_s: float) -> str | None:
     """Why torch cannot compute on this machine's GPUs; None when it can. Asks a process that loads torch."""
     try:
+        # -P: else a file of the current folder could stand in for a module.
         asked = subprocess.run(
-            [sys.executable, "-c", _QUESTION], capture_output=True, text=True, timeout=wait_s, check=False
+            [sys.executable, "-P", "-c", _QUESTION], capture_output=True, text=True, timeout=wait_s, check=False
         )
     except subprocess.TimeoutExpired:
         return f"torch did not say within {wait_s:.0f} s whether it sees a GPU"

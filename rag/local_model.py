@@ -8,7 +8,8 @@ from pathlib import Path
 
 from models.catalog import Catalog, Entry
 from models.devices import Devices, choose_llama_threads
-from models.download import missing_files
+from models.download import is_installed
+from models.embedding.weights import stored_precision
 from models.engines.llama_cpp import find_cuda_build
 from models.engines.trtllm_installation import find_trtllm_serve
 from models.errors import UnknownModel
@@ -20,6 +21,8 @@ from rag.errors import BadInput
 from rag.settings import Settings
 
 AUTOMATIC = "auto"
+TENSORRT_PROFILE = "trtllm-"
+"""How the names of TensorRT-LLM's profiles begin."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def wishes_of(
         context_tokens=settings.context_tokens,
         concurrency=settings.concurrency,
         dimension=embedder.dimension or Wishes.dimension,
-        embedder_bytes=encoder_bytes(embedder.total_bytes),
-        reranker_bytes=encoder_bytes(_reranker_bytes(settings, catalog)) if settings.reranker else 0,
+        embedder_bytes=encoder_bytes(embedder.total_bytes, embedder.precision),
+        reranker_bytes=_reranker_bytes(settings.reranker, catalog) if settings.reranker else 0,
         adapters=tuple(read_adapter(folder.expanduser()) for folder in settings.lora),
         profile=settings.profile,
         gpus=settings.gpus,
@@ -104,6 +107,8 @@ def _automatic(
         if profile.gpus and profile.fit != "incompatible":
             entry = next(entry for entry in here if entry.name == profile.model)
             return LocalModel(entry, profile, None, installed.trtllm_serve), f"{entry.name} by TensorRT-LLM, {why}"
+    if settings.profile.startswith(TENSORRT_PROFILE):
+        return None, f"{settings.profile} cannot run: {why}"
     embedded = next(entry for entry in catalog.embedded() if entry.kind == "llm")
     model, how = _fitted((embedded,), settings, catalog, devices, installed, None)
     return model, f"{how}; it is the embedded one, since {why}"
@@ -119,8 +124,9 @@ def _fitted(
 ) -> tuple[LocalModel | None, str]:
     """The best of the candidates that something here can run. llama.cpp is let try also what seems not to fit."""
     runs = [entry for entry in candidates if entry.backend == "llama.cpp" or installed.trtllm_serve]
-    if not runs:
-        return None, f"{candidates[0].name} cannot run: {installed.trtllm_reason}"
+    if not runs or (settings.profile.startswith(TENSORRT_PROFILE) and not installed.trtllm_serve):
+        wanted = settings.profile or candidates[0].name
+        return None, f"{wanted} cannot run: {installed.trtllm_reason}"
     profile, why = choose_profile(devices, _wishes(settings, catalog, runs, devices, installed))
     entry = next(entry for entry in runs if entry.name == profile.model)
     model = LocalModel(entry, profile, path, installed.trtllm_serve)
@@ -149,12 +155,14 @@ def find_installed(setting: str, devices: Devices) -> Installed:
 
 
 def _in_cache(entries: Sequence[Entry], cache: Path) -> tuple[Entry, ...]:
-    return tuple(entry for entry in entries if not missing_files(entry, cache))
+    return tuple(entry for entry in entries if is_installed(entry, cache))
 
 
-def _reranker_bytes(settings: Settings, catalog: Catalog) -> int:
-    """Of the folder, or of the model of the catalog."""
-    folder = Path(settings.reranker).expanduser()
+def _reranker_bytes(reranker: str, catalog: Catalog) -> int:
+    """On the GPU; `reranker` is a folder, or a model of the catalog."""
+    folder = Path(reranker).expanduser()
     if folder.is_dir():
-        return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return catalog.entry(settings.reranker).total_bytes
+        weights_bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        return encoder_bytes(weights_bytes, stored_precision(folder))
+    entry = catalog.entry(reranker)
+    return encoder_bytes(entry.total_bytes, entry.precision)

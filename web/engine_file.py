@@ -20,8 +20,14 @@ def write_engine_file(plan: Plan, file: Path) -> None:
     chosen = plan.chosen
     if chosen.backend != "tensorrt-llm" or chosen.fit == "incompatible":
         raise BadInput(f"{file} is not written, since TensorRT-LLM does not run this here: {plan.reason}.")
+    if plan.wishes.adapters:
+        raise BadInput(
+            f"{file} is not written: adapters (LECTERN_LORA) need the engine that Lectern starts itself; unset it, or "
+            "merge the adapter into the checkpoint."
+        )
     try:
-        write_configuration(configuration(chosen), file)
+        # In a container of its own, which starts before Lectern.
+        write_configuration(configuration(chosen, first_on_card=True), file)
     except OSError as exc:
         raise BadInput(f"{file} cannot be written: {exc.strerror}.") from exc
     gpus = ",".join(map(str, chosen.gpus))

@@ -18,7 +18,7 @@ from benchmarks.gpu.texts import chunks
 from models.catalog import Entry, Shape
 from models.embedding.torch_embedder import TorchEmbedder
 from models.planning import memory
-from models.planning.wishes import EMBEDDER_BYTES
+from models.planning.wishes import MINILM_BYTES
 
 FAMILIES = ("llama-3.2-1b-instruct", "llama-3.2-3b-instruct", "llama-3.1-8b-instruct")
 LARGEST = "llama-3.3-70b-instruct"
@@ -70,7 +70,7 @@ def _embedder(options: Options, report: Report) -> None:
     peak = meter.peak_bytes(partial(embedder.embed_passages, texts))
     if before is None or after is None or peak is None:
         raise Missing("torch counts no memory on the CPU")
-    _part(report, "embedder: weights and one full batch", EMBEDDER_BYTES, after - before + peak)
+    _part(report, "embedder: weights and one full batch", MINILM_BYTES, after - before + peak)
 
 
 def _index(options: Options, report: Report) -> None:

@@ -79,7 +79,7 @@ def gpu_index(device: GpuDevice, kind: CopyKind, master: FaissIndex) -> GpuIndex
     from indexes.gpu_index import GpuIndex
 
     def open_copy(_: int, dimension: int) -> tuple[DeviceCopy, str]:
-        return device.make_copy(kind, dimension, BUDGET_BYTES), "as the benchmark asks"
+        return device.make_copy(kind, dimension), "as the benchmark asks"
 
     return GpuIndex(master, open_copy, DeviceLock().query)
 

@@ -14,6 +14,7 @@ from models.embedding.onnx_conversion import onnx_file, stamp_of
 from models.embedding.onnx_graph import Precision
 from models.embedding.tokenization import Side, Window, WindowTokenizer, batches
 from models.embedding.weights import float_identity
+from models.embedding.windowed import WindowedEmbedder
 from models.errors import ModelError
 from models.interfaces import Vectors
 
@@ -25,45 +26,27 @@ BUDGET_TOKENS = 256
 activations no longer fit into a core's cache."""
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(WindowedEmbedder):
     """Fulfils `models.interfaces.Embedder`. `folder` holds a sentence-transformers model; the ONNX file beside it is
     made at the first use. Thread-safe. Raises `ModelError` when the model cannot be loaded."""
 
     def __init__(self, folder: Path, *, precision: Precision = "int8", threads: int = 1) -> None:
-        self._tokenizer = WindowTokenizer(folder)
+        tokenizer = WindowTokenizer(folder)
         self._session = _open_session(onnx_file(folder, precision))
-        self._dimension = int(self._session.get_outputs()[0].shape[1])
-        window = self._tokenizer.window_tokens
+        window = tokenizer.window_tokens
         int8_identity = f"{folder.name}@{stamp_of(folder, precision)}/onnx/mean/w{window}"
-        self._identity = int8_identity if precision == "int8" else float_identity(folder, "mean", window)
+        super().__init__(
+            tokenizer,
+            identity=int8_identity if precision == "int8" else float_identity(folder, "mean", window),
+            dimension=int(self._session.get_outputs()[0].shape[1]),
+        )
         # Batches side by side, each on one thread, beat one batch on many threads: nobody waits at each node.
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="embedder")
 
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    @property
-    def window_tokens(self) -> int:
-        return self._tokenizer.window_tokens
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self._embed(texts, "passage", self._workers)
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        # On the caller's own thread: a question does not queue behind the passages of an ingest.
-        return self._embed(texts, "query", None)
-
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokenizer.token_offsets(text)
-
-    def _embed(self, texts: Sequence[str], side: Side, workers: ThreadPoolExecutor | None) -> Vectors:
+    def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
         groups = list(batches(self._tokenizer.windows(texts, side), BUDGET_TOKENS))
-        results = workers.map(self._run, groups) if workers else map(self._run, groups)
+        # A question is embedded on the caller's own thread: it does not queue behind the passages of an ingest.
+        results = self._workers.map(self._run, groups) if side == "passage" else map(self._run, groups)
         return average(len(texts), self._dimension, zip(groups, results, strict=True))
 
     def _run(self, batch: Sequence[Window]) -> Vectors:

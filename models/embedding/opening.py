@@ -119,8 +119,7 @@ def _embedder_on_cpu(place: _Place, entry: Entry, folder: Path, devices: Devices
 def _place(devices: Devices, device: DeviceWish, wish: str) -> _Place:
     if device == "cpu":
         return _Place(None, wish)
-    cards = cuda_cards(devices)
-    card = roomiest(cards)
+    card = roomiest(cuda_cards(devices))
     problem = torch_problem() if card else None
     if device == "cuda":
         if card is None or problem:
@@ -128,10 +127,9 @@ def _place(devices: Devices, device: DeviceWish, wish: str) -> _Place:
                 f"LECTERN_DEVICE=cuda, but {problem or 'no NVIDIA GPU was found'}: mend that, or set it to auto or cpu."
             )
         return _Place(card, wish)
-    chosen, why = choose_embedder_device(replace(devices, gpus=tuple(each.gpu for each in cards)))
+    chosen, why = choose_embedder_device(devices)
     if card is None:
-        hidden = f"CUDA_VISIBLE_DEVICES hides all of {len(devices.gpus)} GPUs"
-        return _Place(None, hidden if devices.gpus else why)
+        return _Place(None, why)
     if problem:
         return _Place(None, f"{why}, but {problem}")
     if chosen == "cuda":

@@ -15,6 +15,7 @@ from models.embedding.batching import Budget, Pace, TokenBudget, run_batches
 from models.embedding.tokenization import Side, Window, WindowTokenizer
 from models.embedding.torch_models import TorchPrecision, budget_tokens, empty_cache, loading, torch_type
 from models.embedding.weights import float_identity
+from models.embedding.windowed import WindowedEmbedder
 from models.interfaces import Vectors
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ INGEST_S = 0.04
 """How long one batch of an ingest may hold the GPU, and a question wait for it."""
 
 
-class TorchEmbedder:
+class TorchEmbedder(WindowedEmbedder):
     """Fulfils `models.interfaces.Embedder`. `device` as torch names it ("cuda:0", "cpu"). Thread-safe: runs go one
     after the other by the device's lock, since a GPU gains nothing from two at once. Raises `ModelError` when it cannot
     load; embedding raises it when the device cannot take a single text."""
@@ -42,41 +43,25 @@ class TorchEmbedder:
                 model_kwargs={"dtype": torch_type(precision), "use_safetensors": True},
             )
             self._model.to(torch_type(precision)).eval()
-        self._tokenizer = WindowTokenizer(folder)
-        self._dimension = int(self._model.get_embedding_dimension())
-        self._identity = float_identity(folder, self._pooling(), self._tokenizer.window_tokens)
+        tokenizer = WindowTokenizer(folder)
+        super().__init__(
+            tokenizer,
+            identity=float_identity(folder, self._pooling(), tokenizer.window_tokens),
+            dimension=int(self._model.get_embedding_dimension()),
+        )
         self._lock = lock or DeviceLock()
         self._device_budget = TokenBudget(budget_tokens(device))
+        self._ingest_pace = Pace(self._device_budget, INGEST_S)
         self._budget: Budget = self._device_budget
         self._turn: Callable[[], AbstractContextManager[None]] = self._lock.query
 
     def for_ingest(self) -> TorchEmbedder:
-        """The same model for work that every question goes before: its batches are short, and wait."""
+        """The same model for work that every question goes before: its batches are short, and wait. What one of these
+        has learnt of the device's pace, the next one knows."""
         other = copy.copy(self)
         other._turn = self._lock.ingest
-        other._budget = Pace(self._device_budget, INGEST_S)
+        other._budget = self._ingest_pace
         return other
-
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def dimension(self) -> int:
-        return self._dimension
-
-    @property
-    def window_tokens(self) -> int:
-        return self._tokenizer.window_tokens
-
-    def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        return self._embed(texts, "passage")
-
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self._embed(texts, "query")
-
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        return self._tokenizer.token_offsets(text)
 
     def _embed(self, texts: Sequence[str], side: Side) -> Vectors:
         windows = self._tokenizer.windows(texts, side)

@@ -50,7 +50,8 @@ def find_cuda_build() -> tuple[bool, str]:
     """Whether the installed llama.cpp can use a GPU, and how that is known. It is asked in a process of its own, since
     it takes a piece of each GPU to answer."""
     script = "import xllamacpp; print([d['name'] for d in xllamacpp.get_device_info() if d['type'].name[-3:] == 'GPU'])"
-    command = [sys.executable, "-c", script]
+    # -P: else a file of the current folder could stand in for a module.
+    command = [sys.executable, "-P", "-c", script]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=LIST_DEVICES_S, check=True).stdout
     except (OSError, subprocess.SubprocessError) as exc:

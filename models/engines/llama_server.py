@@ -14,14 +14,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from models.planning.memory import EARLIER_PROMPTS_BYTES, LLAMA_BATCH_TOKENS
+
 if TYPE_CHECKING:
     import xllamacpp
 
 API_KEY_VARIABLE = "LECTERN_LLAMA_API_KEY"
-PREFILL_BATCH_TOKENS = 128
-EARLIER_PROMPTS_MIB = 256
-"""What other conversations left in the slot, kept for their next question: some 11,000 tokens of SmolLM2's. By default
-it would be 8 GB."""
 
 
 def main() -> None:
@@ -68,10 +66,8 @@ def _start(arguments: argparse.Namespace) -> xllamacpp.Server:
     parameters.model_alias = {arguments.alias}
     parameters.n_ctx = arguments.context_tokens
     parameters.n_parallel = 1
-    # Between batches it hears that a client has left; with the default of 2,048 tokens a stopped question would hold up
-    # the next one for seconds.
-    parameters.n_batch = PREFILL_BATCH_TOKENS
-    parameters.n_ubatch = PREFILL_BATCH_TOKENS
+    parameters.n_batch = LLAMA_BATCH_TOKENS
+    parameters.n_ubatch = LLAMA_BATCH_TOKENS
     # By default both take every core there is, and poll: ten times slower as soon as something else runs.
     parameters.cpuparams.n_threads = arguments.decode_threads
     parameters.cpuparams_batch.n_threads = arguments.prefill_threads
@@ -86,7 +82,7 @@ def _start(arguments: argparse.Namespace) -> xllamacpp.Server:
     # Less to attack and nothing that shows one user's prompt to another.
     parameters.ui = False
     parameters.endpoint_slots = False
-    parameters.cache_ram_mib = EARLIER_PROMPTS_MIB
+    parameters.cache_ram_mib = EARLIER_PROMPTS_BYTES >> 20
     return xllamacpp.Server(parameters)
 
 

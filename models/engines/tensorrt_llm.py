@@ -69,7 +69,8 @@ class TensorRtLlm(Supervisor):
     ) -> None:
         if Path(name).name != name:
             raise ModelError(f"{name!r} cannot be the name of a served model: it has a slash")
-        settings = configuration(profile, adapters)
+        # Embedder, reranker and index are there already: Lectern loads them before it starts engines.
+        settings = configuration(profile, adapters, first_on_card=False)
         program = TrtllmServe(
             settings, profile.gpus, checkpoint, name, executable, folder.absolute(), environment or {}
         )

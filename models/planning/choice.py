@@ -21,8 +21,6 @@ from models.planning.profile import Profile
 from models.planning.reductions import GOOD_CONTEXT_TOKENS
 from models.planning.wishes import Wishes
 
-__all__ = ["Wishes", "all_profiles", "choose_model", "choose_profile", "ranked_options"]
-
 CPU_PARAMETERS = 4_000_000_000
 """Up to here a model is proposed for the CPU. Qwen of 1.5B makes 18 tokens a second on two cores, 3B about half."""
 
@@ -38,11 +36,6 @@ def choose_profile(devices: Devices, wishes: Wishes) -> tuple[Profile, str]:
     return best.profile, _explained(best, options, devices, wishes)
 
 
-def all_profiles(devices: Devices, wishes: Wishes) -> list[tuple[Profile, str]]:
-    """Every profile of every candidate with its reason, in order of preference, the incompatible ones at the end."""
-    return [(option.profile, option.reason) for option in ranked_options(devices, wishes)]
-
-
 def choose_model(devices: Devices, wishes: Wishes, entries: Sequence[Entry]) -> tuple[Profile, str]:
     """The best profile of the largest family among `entries` that serves well, else of the largest that runs at all;
     for the CPU only of those that are quick enough there. `wishes.models` is not looked at.
@@ -55,7 +48,7 @@ def choose_model(devices: Devices, wishes: Wishes, entries: Sequence[Entry]) -> 
 
 
 def ranked_options(devices: Devices, wishes: Wishes) -> list[Option]:
-    """As `all_profiles`, with what the profiles require."""
+    """Every profile of every candidate, in order of preference, the incompatible ones at the end."""
     return sorted(options_for(devices, wishes), key=_preference)
 
 

@@ -18,6 +18,7 @@ from models.errors import BadCheckpoint
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _MOST_PAIRS = 10_000
+_MOST_LAYERS = 10_000
 
 _FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
@@ -39,7 +40,7 @@ def read_gguf(file: Path) -> GgufFacts:
         with file.open("rb") as stream:
             pairs = _pairs(stream)
         return _facts(pairs)
-    except (OSError, struct.error, ValueError, KeyError, TypeError, RecursionError) as exc:
+    except (OSError, struct.error, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as exc:
         raise BadCheckpoint(f"{file} is no GGUF file that can be read: {exc}") from exc
 
 
@@ -60,7 +61,8 @@ def _facts(pairs: dict[str, int | float | str]) -> GgufFacts:
 
 
 def _pairs(stream: BinaryIO) -> dict[str, int | float | str]:
-    """Every key with its value; of an array only its length."""
+    """Every key with its value. Of an array of numbers it is the largest: models whose layers differ have one for each,
+    and the largest is enough memory for all. Of the tokenizer's, and of any other array, it is the length."""
     if stream.read(4) != b"GGUF":
         raise ValueError("it does not begin with GGUF")
     version, _, count = _unpack(stream, "IQQ")
@@ -69,7 +71,9 @@ def _pairs(stream: BinaryIO) -> dict[str, int | float | str]:
     pairs: dict[str, int | float | str] = {}
     for _ in range(count):
         key = _string(stream)
-        pairs[key] = _value(stream, _unpack(stream, "I")[0])
+        kind = _unpack(stream, "I")[0]
+        counted = key.startswith("tokenizer.")
+        pairs[key] = _array(stream, counted) if kind == _ARRAY else _value(stream, kind)
     return pairs
 
 
@@ -77,16 +81,18 @@ def _value(stream: BinaryIO, kind: int) -> int | float | str:
     if kind == _STRING:
         return _string(stream)
     if kind == _ARRAY:
-        return _skipped(stream)
+        return _array(stream, counted=True)
     if kind not in _NUMBERS:
         raise ValueError(f"a value has the unknown type {kind}")
     number: int | float = _unpack(stream, _NUMBERS[kind])[0]
     return number
 
 
-def _skipped(stream: BinaryIO) -> int:
-    """The length of an array, which is passed over."""
+def _array(stream: BinaryIO, counted: bool) -> int | float:
+    """The largest number; the length if it is to be `counted`, has no numbers, or is longer than a model has layers."""
     kind, length = _unpack(stream, "IQ")
+    if kind in _NUMBERS and not counted and 0 < length <= _MOST_LAYERS:
+        return max(_unpack(stream, _NUMBERS[kind] * length))
     if kind in _NUMBERS:
         stream.seek(length * struct.calcsize("<" + _NUMBERS[kind]), 1)
     else:

@@ -34,8 +34,13 @@ HEAD_ROOM_BYTES = 512 << 20
 INDEX_SCRATCH_BYTES = 256 << 20
 """FAISS's temporary memory (`StandardGpuResources.setTempMemory`); its own default would be 1.5 GiB."""
 
-LLAMA_BATCH_TOKENS = 512
-"""What llama.cpp computes in one step (its `n_ubatch`)."""
+LLAMA_BATCH_TOKENS = 128
+"""What llama.cpp computes in one step. Between steps it hears that a client has left; with its default of 2,048 tokens a
+stopped question would hold up the next one for seconds."""
+
+EARLIER_PROMPTS_BYTES = 256 << 20
+"""What other conversations left in llama.cpp's slot, kept in main memory for their next question: some 11,000 tokens of
+SmolLM2's. By default it would be 8 GB."""
 
 LECTERN_BYTES = 2 << 30
 """Lectern's own processes in main memory: page and queries, ingest, parsers, embedder, index."""
@@ -87,7 +92,8 @@ def plan_llama_gpu(entry: Entry, gpu: Gpu, wishes: Wishes) -> MemoryPlan:
 def plan_llama_cpu(entry: Entry, memory_bytes: int, wishes: Wishes) -> MemoryPlan:
     """llama.cpp in main memory, one answer at a time. A platform that does not tell its memory has 0 `memory_bytes`;
     there the plan is taken to fit."""
-    parts = {**_llama_parts(entry, wishes.context_tokens), "Lectern": LECTERN_BYTES, "head-room": HEAD_ROOM_BYTES}
+    beside = {"earlier prompts": EARLIER_PROMPTS_BYTES, "Lectern": LECTERN_BYTES, "head-room": HEAD_ROOM_BYTES}
+    parts = {**_llama_parts(entry, wishes.context_tokens), **beside}
     return MemoryPlan("main memory", memory_bytes or sum(parts.values()), _parts(parts))
 
 

@@ -65,8 +65,3 @@ class Profile:
         language model has GPUs and they do not share them, they belong on the CPU."""
         beside = ("embedder", "reranker", "vector index")
         return bool(self.gpus) and any(self.memory[0].bytes_of(name) for name in beside)
-
-    @property
-    def kv_tokens(self) -> int:
-        """How many tokens the KV cache is to hold at once."""
-        return self.context_tokens * self.concurrency

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from models.catalog import Entry
 from models.planning.checkpoint import Adapter
 
-EMBEDDER_BYTES = 384 << 20
+MINILM_BYTES = 384 << 20
 """MiniLM in half precision (45 MB) and the activations of a batch of 16,384 tokens; its CUDA context not counted."""
 
 ENCODER_ACTIVATION_BYTES = 340 << 20
 
 
-def encoder_bytes(weights_bytes: int) -> int:
-    """An embedder or reranker on the GPU: its 32-bit weights in half precision, and the activations of a batch."""
-    return weights_bytes // 2 + ENCODER_ACTIVATION_BYTES
+def encoder_bytes(weights_bytes: int, precision: str) -> int:
+    """An embedder or reranker on the GPU, where its weights have 16 bits, and the activations of a batch. `precision` is
+    that of the stored weights, as the catalog ("fp32") or a config.json ("float32") names it."""
+    in_16_bits = weights_bytes // 2 if precision in ("fp32", "float32") else weights_bytes
+    return in_16_bits + ENCODER_ACTIVATION_BYTES
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Wishes:
     concurrency: int = 4
     vectors: int = 250_000
     dimension: int = 384
-    embedder_bytes: int = EMBEDDER_BYTES
+    embedder_bytes: int = MINILM_BYTES
     reranker_bytes: int = 0
     adapters: tuple[Adapter, ...] = ()
     profile: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -81,6 +82,10 @@ def _without_gpu(nvidia_smi: str | None, has_device: bool) -> Finding:
         return warning("GPU", "NVIDIA's driver is loaded, but nvidia-smi is missing, so no GPU is used", remedy)
     try:
         asked = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True, timeout=10, check=False)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None and asked.returncode == 0:
+            remedy = "unset it, or name GPUs as `nvidia-smi -L` does, by number or UUID; parts of a GPU (MIG) are not used"
+            return warning("GPU", f"CUDA_VISIBLE_DEVICES={visible!r} leaves no GPU", remedy)
         said = (asked.stdout + asked.stderr).strip().splitlines() or ["nothing"]
     except (OSError, subprocess.SubprocessError) as exc:
         said = [str(exc)]

@@ -23,7 +23,8 @@ def examine_weights(entries: Sequence[Entry], cache: Path) -> Iterator[Finding]:
         try:
             missing = missing_files(entry, cache)
         except ModelError as exc:
-            yield error(f"weights of {entry.name}", str(exc), f"python app.py models pull {entry.name}")
+            remedy = f"remove that file, then: python app.py models pull {entry.name}"
+            yield error(f"weights of {entry.name}", str(exc), remedy)
             continue
         yield _model(entry, missing, cache)
         needed_bytes += entry.total_bytes if missing else 0

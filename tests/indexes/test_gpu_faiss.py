@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from indexes.faiss_library import load_faiss
 from indexes.gpu_index import GpuIndex
 from indexes.index_device import CPU, choose_index_device
 from indexes.library import Library
+from models.planning.memory import INDEX_SCRATCH_BYTES
 from tests.standins.gpu_faiss import IndexOnCpu, gpu_faiss
 
 GIB, DIMENSION, COUNT = 1 << 30, 96, 6_000
@@ -66,7 +68,7 @@ def test_a_copy_brings_the_nearest_and_never_the_removed(
     device = make_device()
     if kind == "cagra" and not hasattr(device._faiss, "GpuIndexCagra"):
         pytest.skip("the wheel faiss-gpu has no CAGRA; faiss-gpu-cuvs has")
-    copy = device.make_copy(kind, DIMENSION, GIB)
+    copy = device.make_copy(kind, DIMENSION)
     index, exact = GpuIndex(master_of(vectors), lambda *_: (copy, "asked for"), lambda: LOCK), master_of(vectors)
     for each in (index, exact):
         each.remove(np.arange(0, 900))
@@ -104,6 +106,23 @@ def test_collections_share_the_memory_of_a_card(make_device: MakeDevice, vectors
     assert "on the GPU" in second.place, "the first one's memory is free again"
 
 
+def test_collections_that_grow_stay_within_the_memory_of_a_card_together(
+    make_device: MakeDevice, vectors: np.ndarray
+) -> None:
+    room = 6000 * DIMENSION * 2
+    device = make_device(WORKSPACE_BYTES + room)
+    first, second = device.place(master_of(vectors[:2000])), device.place(master_of(vectors[:3000]))
+    first.prepare()
+    second.prepare()
+    first.add(np.arange(90_000, 90_900), vectors[5000:5900])
+    assert first.search(vectors[5050], 1)[0].tolist() == [90_050]
+    assert first.device_bytes == 2000 * DIMENSION * 2, "to grow it would have to be there twice: 2000 and 2900"
+    assert first.device_bytes + second.device_bytes <= room
+    second.close()
+    assert first.search(vectors[5050], 1)[0].tolist() == [90_050]
+    assert first.device_bytes == 2900 * DIMENSION * 2, "the second one's memory is free for it"
+
+
 def test_a_full_card_leaves_the_search_to_the_cpu(monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray) -> None:
     monkeypatch.setattr(indexes.faiss_gpu, "load_faiss", gpu_faiss)
     monkeypatch.setattr(IndexOnCpu, "memory", 5000)
@@ -117,6 +136,25 @@ def test_a_full_card_leaves_the_search_to_the_cpu(monkeypatch: pytest.MonkeyPatc
     )
 
 
+@pytest.mark.parametrize(
+    "error", [TypeError, AttributeError, ValueError, NotImplementedError, MemoryError], ids=lambda error: error.__name__
+)
+def test_a_faiss_with_other_classes_leaves_the_search_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray, error: type[Exception]
+) -> None:
+    faiss = gpu_faiss()
+    faiss.GpuIndexFlatIP = Mock(side_effect=error("Wrong number or type of arguments.\n  Possible prototypes are: …"))
+    monkeypatch.setattr(indexes.faiss_gpu, "load_faiss", lambda: faiss)
+    index = GpuDevice(0, GIB, lambda: LOCK).place(master_of(vectors[:500]))
+    for _ in range(2):
+        assert index.search(vectors[7], 1)[0].tolist() == [7]
+    assert (index.place, index.device_bytes) == (
+        "by FAISS on the CPU, exactly: the GPU failed, 500 vectors could not be put there "
+        "(Wrong number or type of arguments.)",
+        0,
+    )
+
+
 @pytest.mark.parametrize("kind", ["flat", "ivf-pq", "cagra"])
 def test_faiss_itself_refusing_is_a_device_that_failed(kind: CopyKind, vectors: np.ndarray) -> None:
     """On the GPU wheels without a GPU this is FAISS's own RuntimeError."""
@@ -126,7 +164,7 @@ def test_faiss_itself_refusing_is_a_device_that_failed(kind: CopyKind, vectors: 
     if kind == "cagra" and not hasattr(faiss, "GpuIndexCagra"):
         pytest.skip("the wheel faiss-gpu has no CAGRA; faiss-gpu-cuvs has")
     with pytest.raises(DeviceFailed, match="Invalid GPU device 0"):
-        GpuDevice(0, GIB, lambda: LOCK).make_copy(kind, DIMENSION, GIB).build(vectors[:500])
+        GpuDevice(0, GIB, lambda: LOCK).make_copy(kind, DIMENSION).build(vectors[:500])
 
 
 def test_a_collection_can_be_searched_on_a_gpu(filler, vector, tmp_path: Path, make_device: MakeDevice) -> None:
@@ -189,6 +227,10 @@ def test_a_faiss_that_cannot_be_loaded_says_what_to_install(monkeypatch: pytest.
     device, reason = choose_index_device("auto", card=0, budget_bytes=GIB, lock=lambda: LOCK)
     assert device is CPU
     assert str(error) in reason
+
+
+def test_the_memory_plan_counts_what_faiss_is_given() -> None:
+    assert INDEX_SCRATCH_BYTES == WORKSPACE_BYTES
 
 
 def test_training_takes_an_even_sample() -> None:

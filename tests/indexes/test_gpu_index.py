@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from indexes.faiss_index import FaissIndex
 from indexes.gpu_index import GpuIndex
-from tests.standins.device_copy import StandInDevice
+from tests.standins.device_copy import StandInCopy, StandInDevice
 
 DIMENSION = 16
 
@@ -164,6 +165,19 @@ def test_a_failing_device_is_never_an_error_to_who_searches(call: str, caplog: p
     device.failing = set()
     require_equal(index, exact, query, 20)
     assert len(device.copies) == 1, "a device that failed once is left alone"
+
+
+def test_a_copy_that_was_not_built_to_the_end_is_closed_and_never_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = StandInDevice()
+    index, exact, query = pair(device, 300)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(StandInCopy, "build", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            index.search(query, 5)
+    assert device.copies[0].closed
+    assert index.device_bytes == 0
+    require_equal(index, exact, query, 5)
+    assert "on the GPU" in index.place, "the next search has built another"
 
 
 def test_a_device_that_fails_as_it_is_prepared_is_given_up() -> None:

@@ -11,8 +11,9 @@ from indexes.index_device import CPU
 from models.catalog import load_catalog
 from models.devices import Devices
 from models.planning.cards import match
-from models.planning.choice import Wishes, choose_profile
+from models.planning.choice import choose_profile
 from models.planning.profile import Profile
+from models.planning.wishes import Wishes
 from rag import placement
 from rag.placement import place
 from rag.settings import Settings

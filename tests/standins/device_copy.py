@@ -52,7 +52,7 @@ class StandInCopy:
     def __init__(self, device: StandInDevice, dimension: int) -> None:
         self._device = device
         self._dimension = dimension
-        self._closed = False
+        self.closed = False
         self.stored: np.ndarray | None = None
 
     @property
@@ -96,7 +96,7 @@ class StandInCopy:
 
     def close(self) -> None:
         assert self._device.locked
-        self._closed = True
+        self.closed = True
         self.stored = None
 
     def _take(self, call: str, vectors: Vectors) -> None:
@@ -106,6 +106,6 @@ class StandInCopy:
 
     def _call(self, call: str) -> None:
         assert self._device.locked, "a device is one thread's at a time"
-        assert not self._closed, "a closed copy is not used again"
+        assert not self.closed, "a closed copy is not used again"
         if call in self._device.failing:
             raise DeviceFailed(f"{call}: out of memory")

@@ -71,14 +71,6 @@ def test_what_a_gpu_cannot_do_for_now_the_cpu_does_as_exactly(
 
 
 @pytest.mark.usefixtures("usable_torch")
-def test_cards_that_are_hidden_from_cuda_are_not_used(minilm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    embedder, reason = opened(minilm, machine())
-    assert precision(embedder) == "int8"
-    assert "CUDA_VISIBLE_DEVICES hides all of 1 GPUs" in reason
-
-
-@pytest.mark.usefixtures("usable_torch")
 def test_a_gpu_that_was_asked_for_and_cannot_is_an_error(minilm: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded on cuda:0"):
         opened(minilm, machine(), "cuda")

@@ -153,6 +153,16 @@ def test_questions_go_before_the_batches_of_an_ingest(minilm: Path, monkeypatch:
     assert lock.taken.count("ingest") > 2, "a long ingest is cut into batches, and the question waited for one"
 
 
+def test_what_one_ingest_learnt_of_the_pace_the_next_one_knows(minilm: Path) -> None:
+    embedder = TorchEmbedder(minilm, "cpu", precision="fp32")
+    first = embedder.for_ingest()._budget
+    first.took(first.tokens, 8 * torch_embedder.INGEST_S)
+    learnt = first.tokens
+    assert learnt < TorchEmbedder(minilm, "cpu", precision="fp32").for_ingest()._budget.tokens
+    assert embedder.for_ingest()._budget.tokens == learnt
+    assert embedder._budget.tokens > learnt, "questions have a budget of their own"
+
+
 def test_a_folder_without_safetensors_is_refused(minilm: Path, tmp_path: Path) -> None:
     """Other weights are pickles, and those run code as they are read."""
     import shutil

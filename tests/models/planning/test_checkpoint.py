@@ -11,7 +11,8 @@ from models.catalog import load_catalog
 from models.errors import BadCheckpoint
 from models.planning.cards import match
 from models.planning.checkpoint import read_adapter, read_checkpoint
-from models.planning.choice import Wishes, choose_profile
+from models.planning.choice import choose_profile
+from models.planning.wishes import Wishes
 
 CONFIG = {
     "hidden_size": 4096,

@@ -12,9 +12,10 @@ from models.devices import Devices, Gpu
 from models.errors import ImpossibleProfile
 from models.planning.cards import CARDS, match
 from models.planning.checkpoint import Adapter
-from models.planning.choice import Wishes, all_profiles, choose_model, choose_profile
+from models.planning.choice import choose_model, choose_profile, ranked_options
 from models.planning.memory import kv_bytes_per_token, shape_of
 from models.planning.options import FITS
+from models.planning.wishes import Wishes
 
 CATALOG = load_catalog()
 LANGUAGE_MODELS = tuple(entry for entry in CATALOG.entries if entry.kind == "llm")
@@ -67,8 +68,8 @@ def test_a_named_gpu_is_taken_and_one_that_is_not_there_is_refused() -> None:
 def test_of_unlike_gpus_the_one_that_serves_best_is_taken_and_they_are_not_joined() -> None:
     profile, _ = choose_profile(machine("3060 + 4090"), wishes())
     assert (profile.gpus, profile.tensor_parallel) == ((1,), 1)
-    options = all_profiles(machine("3060 + 4090"), wishes())
-    assert {profile.tensor_parallel for profile, _ in options} == {1}
+    options = ranked_options(machine("3060 + 4090"), wishes())
+    assert {option.profile.tensor_parallel for option in options} == {1}
 
 
 def test_of_equal_gpus_the_emptiest_is_taken() -> None:
@@ -83,7 +84,8 @@ def test_a_model_is_divided_among_several_gpus_only_when_one_is_too_small() -> N
 
 
 def test_three_equal_gpus_serve_as_two() -> None:
-    assert {profile.tensor_parallel for profile, _ in all_profiles(machine("3x4090"), wishes())} == {1, 2}
+    options = ranked_options(machine("3x4090"), wishes())
+    assert {option.profile.tensor_parallel for option in options} == {1, 2}
 
 
 def test_memory_that_other_programs_hold_is_a_part_and_leads_to_a_smaller_precision() -> None:
@@ -219,9 +221,10 @@ def test_every_profile_keeps_its_promises(
     family: str, capability: tuple[int, int], gib: float, count: int, load: dict[str, int]
 ) -> None:
     devices = with_gpu(gib, capability, count)
-    for profile, reason in all_profiles(devices, wishes(family, **load)):
+    for option in ranked_options(devices, wishes(family, **load)):
+        profile = option.profile
         entry: Entry = CATALOG.entry(profile.model)
-        assert reason
+        assert option.reason
         assert profile.tensor_parallel & (profile.tensor_parallel - 1) == 0
         assert shape_of(entry).heads % profile.tensor_parallel == 0
         assert len(set(profile.gpus)) == len(profile.gpus) <= count
@@ -236,4 +239,4 @@ def test_every_profile_keeps_its_promises(
             held = sum(plan.bytes_of("weights") for plan in profile.memory)
             assert entry.total_bytes <= held < entry.total_bytes + profile.tensor_parallel
             cache = sum(plan.bytes_of("KV cache") for plan in profile.memory)
-            assert cache == profile.kv_bytes_per_token * profile.kv_tokens
+            assert cache == profile.kv_bytes_per_token * profile.context_tokens * profile.concurrency

@@ -20,8 +20,9 @@ import pytest
 from models.catalog import load_catalog
 from models.devices import Devices
 from models.planning.cards import match
-from models.planning.choice import Wishes, choose_profile
+from models.planning.choice import choose_profile
 from models.planning.profile import Fit
+from models.planning.wishes import Wishes
 
 FAMILIES = {
     "1B": "llama-3.2-1b-instruct",
