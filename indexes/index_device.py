@@ -27,12 +27,13 @@ CPU = CpuDevice()
 
 
 def choose_index_device(
-    wished: Literal["auto", "cpu", "cuda"], *, card: int | None, budget_bytes: int, lock: Lock
+    wished: Literal["auto", "cpu", "cuda"], *, why: str, card: int | None, budget_bytes: int, lock: Lock
 ) -> tuple[IndexDevice, str]:
-    """Where dense indexes are searched, and why. `card`: the GPU as CUDA counts them, None without one;
-    `budget_bytes`: its memory that is planned for the index. Never fails: without a usable GPU it is the CPU."""
+    """Where dense indexes are searched, and why. `why`: the reason of the wish; `card`: the GPU as CUDA counts them,
+    None without one; `budget_bytes`: its memory that is planned for the index. Never fails: without a usable GPU it is
+    the CPU."""
     if wished == "cpu":
-        return CPU, "exact search by FAISS on the CPU, as the settings say"
+        return CPU, f"exact search by FAISS on the CPU, {why}"
     if card is None:
         return CPU, "exact search by FAISS on the CPU, since no GPU is planned for it"
     from indexes.faiss_gpu import FAILURES, WORKSPACE_BYTES, GpuDevice

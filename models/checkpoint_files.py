@@ -34,8 +34,8 @@ def checkpoint_files(listed: Sequence[HubFile], patterns: Sequence[str]) -> list
 
 
 def check_path(path: str) -> None:
-    """Raise `DownloadFailed` for a path that leads out of the model's folder, and for one that is written otherwise than
-    need be ("./a", "a//b"): it would pass for another name than that of the file it writes."""
+    """Raise `DownloadFailed` for a path that leads out of the model's folder, and for one like "./a" or "a//b": it
+    would be judged by another name than that of the file that it writes."""
     parts = PurePosixPath(path).parts
     if not parts or PurePosixPath(path).is_absolute() or ".." in parts or set(path) & set("\\:\0"):
         raise DownloadFailed(f"the file {path!r} would lie outside the model's folder; do not use this repository")

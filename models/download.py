@@ -81,13 +81,9 @@ def missing_files(entry: Entry, cache: Path) -> list[str]:
 
 
 def is_installed(entry: Entry, cache: Path) -> bool:
-    """Whether nothing is missing. A model whose pin cannot be read is not installed, and the log says why: what others
-    are there must not suffer from it."""
-    try:
-        return not missing_files(entry, cache)
-    except ModelError as exc:
-        _log.warning("%s is taken as not installed: %s", entry.name, exc)
-        return False
+    """Whether nothing is missing. A model whose pin cannot be read is not installed, and the log says why: a choice
+    among several goes on without it."""
+    return _are_present(_readable_files(entry, cache), entry, cache)
 
 
 def verify(entry: Entry, cache: Path) -> list[FileCheck]:
@@ -142,13 +138,26 @@ def ensure(
 
 
 def _status(entry: Entry, cache: Path) -> ModelStatus:
-    installed = is_installed(entry, cache)
-    known = known_files(entry, cache) if installed else entry.files
+    known = _readable_files(entry, cache)
     return ModelStatus(
         entry.name, entry.kind, entry.backend, entry.precision, entry.licence, entry.summary, entry.embedded,
-        installed, sum(file.bytes for file in known) or entry.total_bytes,
+        _are_present(known, entry, cache), sum(file.bytes for file in known) or entry.total_bytes,
         model_folder(entry, cache), entry.answer_ability, entry.gated,
     )  # fmt: skip
+
+
+def _readable_files(entry: Entry, cache: Path) -> tuple[ModelFile, ...]:
+    """As `known_files`; none, and a line in the log, when the pin cannot be read."""
+    try:
+        return known_files(entry, cache)
+    except ModelError as exc:
+        _log.warning("%s is taken as not installed: %s", entry.name, exc)
+        return ()
+
+
+def _are_present(known: tuple[ModelFile, ...], entry: Entry, cache: Path) -> bool:
+    folder = model_folder(entry, cache)
+    return bool(known) and all(is_present(folder, file) for file in known)
 
 
 def _shortened(paths: list[str]) -> str:

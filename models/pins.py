@@ -38,8 +38,8 @@ def read_pin(folder: Path, repository: str) -> Pin | None:
         return None
     except (OSError, KeyError, TypeError, ValueError, ModelError) as exc:
         raise ModelError(
-            f"{folder / PIN_NAME} cannot be read ({exc!r}), so nothing proves these weights; remove that file, then pull "
-            "the model again"
+            f"{folder / PIN_NAME} cannot be read ({exc!r}), so nothing proves these weights; remove that file, "
+            "then pull the model again"
         ) from exc
     return pin if pin.repository == repository else None
 

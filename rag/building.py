@@ -137,5 +137,7 @@ def _choices(
         parsers_reason=parsers_reason,
         embedder_reason=f"{embedder.name} {placement.prediction}; {choose_embedder_threads(devices)[1]}",
         index_reason=placement.index_reason,
-        language_model_reason=f"{local_reason}; when it fails: {order}" if order else local_reason,
+        language_model_reason=f"{local_reason}{'; when it fails: ' if local else ', but: '}{order}"
+        if order
+        else local_reason,
     )

@@ -120,7 +120,10 @@ class LocalEngine:
                 fields={"lora_request": lora} if lora else None,
             )
         self._server = server
-        return Candidate(self._chat, self.engine, CircuitBreaker(), lambda: server.status().state)
+        if self._model.profile.backend == "tensorrt-llm":
+            self._metrics = EngineMetrics(self._registry, MetricsFetch(lambda: _address(server)))
+            self._metrics.start()
+        return Candidate(self._chat, self.engine, CircuitBreaker(), lambda: server.state)
 
     def _folder(self) -> Path:
         """Where the weights are. Raises `WeightsMissing`."""
@@ -133,7 +136,7 @@ class LocalEngine:
 
     def _open_tensorrt(self) -> TensorRtLlm:
         assert self._model.trtllm_serve is not None
-        server = TensorRtLlm(
+        return TensorRtLlm(
             self._model.profile,
             self._folder(),
             self._model.name,
@@ -142,11 +145,8 @@ class LocalEngine:
             adapters=self._adapters,
         )
 
-        def address() -> Address | None:
-            url = server.status().url
-            return Address(url) if url else None
 
-        if self._metrics is None:
-            self._metrics = EngineMetrics(self._registry, MetricsFetch(address))
-            self._metrics.start()
-        return server
+def _address(server: Supervisor) -> Address | None:
+    """Where its metrics are, once it is ready; it is not waited for."""
+    url = server.status().url
+    return Address(url) if url else None

@@ -59,6 +59,8 @@ def choose_local_model(
         return None, "none runs on this machine, as the settings say"
     if settings.model_path:
         path = settings.model_path.expanduser().absolute()
+        if not path.exists():
+            raise BadInput(f"LECTERN_MODEL_PATH = {settings.model_path}: there is no such folder or GGUF file.")
         return _fitted((read_checkpoint(path),), settings, catalog, devices, installed, path)
     if settings.llm == AUTOMATIC:
         return _automatic(settings, catalog, devices, installed)
@@ -137,7 +139,9 @@ def _fitted(
         )
     if settings.lora:
         raise BadInput(f"LECTERN_LORA: adapters need TensorRT-LLM, and {model.name} runs by llama.cpp here.")
-    how = why if profile.gpus else choose_llama_threads(devices)[1]
+    how = why if profile.gpus or profile.fit == "incompatible" else choose_llama_threads(devices)[1]
+    if path is None and not _in_cache((entry,), settings.cache):
+        how += f"; its weights are not here yet: `python app.py models pull {entry.name}`"
     return model, f"{model.name} by llama.cpp, {how}"
 
 

@@ -49,7 +49,7 @@ def place(
     `embedded_by` are the identities of the embedders of the collections that are there: those of `embedder` are kept.
     """
     exact = _exact(embedder, embedded_by)
-    device, why = _wish(settings, profile, exact)
+    device, why = _wish(settings, devices, profile, exact)
     indices = _indices(settings, devices, profile)
     usable = replace(devices, gpus=tuple(gpu for gpu in devices.gpus if gpu.index in indices))
     card = roomiest(cuda_cards(usable)) if device != "cpu" else None
@@ -60,6 +60,7 @@ def place(
         exact = True  # it is only full for now: meanwhile the CPU embeds as the GPU will
     index, index_reason = choose_index_device(
         device,
+        why=why,
         card=card.number if card else None,
         budget_bytes=_index_bytes(card, profile) if card else 0,
         lock=lock.query if lock else DeviceLock().query,
@@ -86,13 +87,13 @@ def _exact(embedder: str, embedded_by: Collection[str]) -> bool | None:
 
 
 def _wish(
-    settings: Settings, profile: Profile | None, exact: bool | None
+    settings: Settings, devices: Devices, profile: Profile | None, exact: bool | None
 ) -> tuple[Literal["auto", "cpu", "cuda"], str]:
     if settings.device != "auto":
         return settings.device, "as the settings say"
     if profile is not None and profile.gpus and not profile.shares_gpu:
         return "cpu", "since the GPU has no room beside the language model"
-    if exact is False:
+    if exact is False and devices.gpus:
         return "cpu", (
             "as the collections that are there were embedded in int8; to embed them anew on a GPU, remove them and set "
             "LECTERN_DEVICE=cuda"

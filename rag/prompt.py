@@ -28,10 +28,12 @@ NOT_FOUND = "NOT FOUND"
 
 @dataclass(frozen=True)
 class Prompt:
-    """`used` are the passages that fitted: none when the question alone fills the model's context."""
+    """`used` are the passages that fitted: none when the question alone fills the model's context. `tokens` is about
+    how long it is; only the engine knows what its chat template adds."""
 
     messages: tuple[ChatMessage, ...]
     used: tuple[Found, ...]
+    tokens: int
 
 
 def build_prompt(
@@ -52,17 +54,19 @@ def build_prompt(
     room -= model.count_tokens(_INSTRUCTIONS) + model.count_tokens(question)
     used: list[Found] = []
     for hit in found:
-        room -= model.count_tokens(_block(len(used) + 1, hit))
-        if room < 0:
+        tokens = model.count_tokens(_block(len(used) + 1, hit))
+        if tokens > room:
             break
+        room -= tokens
         used.append(hit)
     place = _place_in(already_read)
     used.sort(key=lambda hit: place(hit.chunk.chunk_id))
-    earlier = _newest(history, room, model)
+    earlier, room = _newest(history, max(0, room), model)
     asked = [*earlier, ChatMessage("user", question)]
     passages = "\n\n".join(_block(n, hit) for n, hit in enumerate(used, 1))
     first = f"<passages>\n{passages}\n</passages>\n\nQuestion: {asked[0].content}"
-    return Prompt((ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", first), *asked[1:]), tuple(used))
+    messages = (ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", first), *asked[1:])
+    return Prompt(messages, tuple(used), tokens=model.context_tokens - ANSWER_TOKENS - room)
 
 
 def last_read(turns: Sequence[Answer]) -> tuple[int, ...]:
@@ -83,17 +87,18 @@ def _block(n: int, hit: Found) -> str:
     return _as_data(f"[{n}] {hit.chunk.heading or hit.chunk.title}\n{hit.chunk.text}")
 
 
-def _newest(history: Sequence[ChatMessage], room: int, model: ChatModel) -> list[ChatMessage]:
-    """The end of the history that fits into `room` tokens, from a question of the user on."""
+def _newest(history: Sequence[ChatMessage], room: int, model: ChatModel) -> tuple[list[ChatMessage], int]:
+    """The end of the history that fits into `room` tokens, from a question of the user on; and the room left."""
     kept: list[ChatMessage] = []
     for message in reversed(history):
-        room -= model.count_tokens(message.content) + _MESSAGE_TOKENS
-        if room < 0:
+        tokens = model.count_tokens(message.content) + _MESSAGE_TOKENS
+        if tokens > room:
             break
+        room -= tokens
         kept.insert(0, message)
     if kept and kept[0].role == "assistant":
         del kept[0]  # the passages stand in a question, and some chat templates insist that a user begins
-    return kept
+    return kept, room
 
 
 def _as_data(text: str) -> str:

@@ -64,7 +64,8 @@ def whole_sentences(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _spoken(sentence: str) -> Iterator[str]:
-    if said := without_markers(_LIST_MARK.sub("", sentence.strip())).strip():
+    # A model copies the line breaks of a page; they are no part of what it says.
+    if said := " ".join(without_markers(_LIST_MARK.sub("", sentence.strip())).split()):
         yield said
 
 

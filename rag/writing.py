@@ -12,7 +12,7 @@ from models.interfaces import ChatMessage, ChatModel, Embedder, Usage
 from rag.draft import Draft
 from rag.events import Cited, EngineLost, Event, Stage
 from rag.evidence import Sentence
-from rag.prompt import ANSWER_TOKENS, NOT_FOUND, build_prompt
+from rag.prompt import ANSWER_TOKENS, NOT_FOUND, Prompt, build_prompt
 from rag.quoting import choose_quotes
 from rag.retrieval import Retrieval
 from rag.support import supporting_sentence, whole_sentences
@@ -62,23 +62,24 @@ class Writer:
             yield from quote(draft, ranked)
             return
         yield Stage("generate", f"{self._model.name} reads {len(prompt.used)} passages")
-        problem = yield from self._written(draft, prompt.messages, ranked)
+        problem = yield from self._written(draft, prompt, ranked)
         draft.timings_ms["generate"] = round(1000 * (time.perf_counter() - clock), 2)
         if problem:
             yield from _quote_instead(draft, ranked, problem)
         elif not draft.citations.placed:
-            draft.notes.append("The model wrote nothing that the passages support; these are the passages' own words.")
+            who = draft.engine or self._model.name
+            draft.notes.append(f"{who} wrote nothing that the passages support; these are the passages' own words.")
             yield from quote(draft, ranked)
 
     def _written(
-        self, draft: Draft, messages: Sequence[ChatMessage], ranked: Sequence[Sentence]
+        self, draft: Draft, prompt: Prompt, ranked: Sequence[Sentence]
     ) -> Generator[Event, None, EngineError | None]:
         """What the model writes. When its engine breaks off, what was shown stays and the answer ends; when nothing was
         shown yet, the next engine writes it. Returns why no engine writes, if so."""
         while True:
             draft.without_writer()
             try:
-                yield from self._sentences(draft, self._pieces(draft, messages), ranked)
+                yield from self._sentences(draft, self._pieces(draft, prompt), ranked)
             except EngineError as exc:
                 if draft.text:
                     draft.notes.append(f"This answer is not whole: {exc}. What was written until then is shown.")
@@ -114,17 +115,21 @@ class Writer:
         if left_out:
             draft.notes.append(f"Sentences of the model left out because no passage supports them: {left_out}.")
 
-    def _pieces(self, draft: Draft, messages: Sequence[ChatMessage]) -> Generator[str, None, None]:
+    def _pieces(self, draft: Draft, prompt: Prompt) -> Generator[str, None, None]:
         started = time.perf_counter()
-        deltas = self._model.stream(messages, max_tokens=ANSWER_TOKENS, salt=self._salt, cancel=self._cancel)
-        for delta in deltas:
-            if delta.engine:
-                draft.engine, draft.model = delta.engine, delta.engine.model
-            if delta.text and "first_token" not in draft.timings_ms:
-                draft.timings_ms["first_token"] = round(1000 * (time.perf_counter() - started), 2)
-            if delta.usage:
-                draft.usage = _usage(delta.usage)
-            yield delta.text
+        deltas = self._model.stream(prompt.messages, max_tokens=ANSWER_TOKENS, salt=self._salt, cancel=self._cancel)
+        usage, written = None, 0
+        try:
+            for delta in deltas:
+                if delta.engine:
+                    draft.engine, draft.model = delta.engine, delta.engine.model
+                if delta.text and "first_token" not in draft.timings_ms:
+                    draft.timings_ms["first_token"] = round(1000 * (time.perf_counter() - started), 2)
+                usage, written = delta.usage or usage, written + bool(delta.text)
+                yield delta.text
+        finally:
+            # An engine says what it counted at its end; of a reply that is stopped before, each piece is a token.
+            draft.usage = _usage(usage or Usage(prompt.tokens, written))
 
 
 def _quote_instead(draft: Draft, ranked: Sequence[Sentence], problem: EngineError) -> Iterator[Event]:

@@ -123,13 +123,13 @@ def _wishes(models: tuple[Entry, ...], settings: Settings, catalog: Catalog, dev
 
 def _next_step(entry: Entry, chosen: Profile, cache: Path) -> str:
     """How to get and use the model; nothing for what cannot run, and for one's own checkpoint."""
-    from models.download import missing_files
+    from models.download import is_installed
 
     if chosen.fit == "incompatible" or not (entry.files or entry.repository or entry.recipe):
         return ""
     if entry.recipe:
         return f"Nobody publishes this form; make it with NVIDIA's Model Optimizer: {entry.recipe}"
-    fetch = f"Fetch it: python app.py models pull {entry.name}. " if missing_files(entry, cache) else ""
+    fetch = f"Fetch it: python app.py models pull {entry.name}. " if not is_installed(entry, cache) else ""
     return f"{fetch}Use it: LECTERN_LLM={entry.name}"
 
 

@@ -46,6 +46,7 @@ def pieces_of_answer(
     first_token_s: float | None = None
     passages: tuple[Passage, ...] = ()
     citations: list[Citation] = []
+    broke_off = False
     for event in events:
         match event:
             case Retrieved():
@@ -58,19 +59,21 @@ def pieces_of_answer(
                 if with_citations:
                     yield Piece(extras={"citations": citation_list(citations, passages)})
             case EngineLost():
+                broke_off = event.next == "end"
                 yield Piece(extras={"lectern": {"engine_lost": asdict(event)}})
             case Failed():
                 raise failure(event.code, event.message)
             case Done():
-                yield _last_piece(event.answer, with_citations, first_token_s)
+                yield _last_piece(event.answer, with_citations, first_token_s, broke_off)
 
 
-def _last_piece(answer: Answer, with_citations: bool, first_token_s: float | None) -> Piece:
+def _last_piece(answer: Answer, with_citations: bool, first_token_s: float | None, broke_off: bool) -> Piece:
     extras: JsonObject = {"metrics": _metrics(answer, first_token_s), "lectern": _verdict(answer)}
     if with_citations:
         extras["citations"] = citation_list(answer.citations, answer.passages)
     usage = Usage(answer.usage.get("prompt_tokens", 0), answer.usage.get("completion_tokens", 0))
-    return Piece(finish_reason="stop", usage=usage, extras=extras)
+    # "length" tells every client, also one that reads no extension, that the answer is not whole.
+    return Piece(finish_reason="length" if broke_off else "stop", usage=usage, extras=extras)
 
 
 def citation_list(citations: Sequence[Citation], passages: Sequence[Passage]) -> JsonObject:

@@ -36,9 +36,7 @@ def render_machine(status: MachineStatus) -> str:
 
 
 def _no_gpu(status: MachineStatus) -> str:
-    runs_here = any(engine.place == "local" for engine in status.engines)
-    where = f": the language model runs on {counted(status.cores, 'core')}" if runs_here else ""
-    return f"<p>No NVIDIA GPU{where}.</p>"
+    return f"<p>No NVIDIA GPU: what runs here runs on {counted(status.cores, 'core')}.</p>"
 
 
 def _gpu(gpu: GpuStatus, numbered: bool) -> str:

@@ -80,7 +80,9 @@ def print_findings(findings: list[dict[str, str]], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"findings": findings}, ensure_ascii=False))
     else:
-        table = Table("", "check", "finding", "what to do", box=None, pad_edge=False)
+        table = Table("", box=None, pad_edge=False)
+        for title in ("check", "finding", "what to do"):
+            table.add_column(title, overflow="fold")  # nothing is cut off: a remedy is there to be copied
         marks = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}
         for finding in findings:
             detail, remedy = Text(finding["detail"]), Text(finding["remedy"])

@@ -68,7 +68,9 @@ def open_device(options: Options) -> GpuDevice:
     from indexes.faiss_gpu import GpuDevice
 
     lock = DeviceLock()
-    device, reason = choose_index_device("cuda", card=0, budget_bytes=BUDGET_BYTES, lock=lock.query)
+    device, reason = choose_index_device(
+        "cuda", why="as the benchmark asks", card=0, budget_bytes=BUDGET_BYTES, lock=lock.query
+    )
     if not isinstance(device, GpuDevice):
         raise Missing(reason)
     return device

@@ -21,7 +21,11 @@ from models.interfaces import ChatDelta, ChatMessage
 
 CONNECT_S = 5.0
 CHAT_ROUTE = "/v1/chat/completions"
+COUNT_ROUTE = "/tokenize"
+COUNT_S = 5.0
+"""How long an engine may be silent when it is asked to count, which costs it next to nothing."""
 WRONG_KEY = frozenset({401, 403})
+NO_ROUTE = frozenset({404, 405, 501})
 
 _log = logging.getLogger(__name__)
 
@@ -124,31 +128,34 @@ class OpenAIChat:
         they cannot exceed. Raises `EngineUnavailable`, `EngineMisconfigured`, `EngineRefused` for a wrong key."""
         if self._tokenizer:
             return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        if self._engine_counts:
-            counted = self._counted_by_engine(text)
-            if counted is not None:
-                return counted
-            self._engine_counts = False
-            _log.info("%s cannot count tokens, so its prompts are kept shorter than need be", self._engine)
+        if self._engine_counts and (counted := self._counted_by_engine(text)) is not None:
+            return counted
         return most_tokens(text)
 
     def _counted_by_engine(self, text: str) -> int | None:
-        """By `/tokenize` as llama.cpp or vLLM have it; None where there is no such thing. A far engine is not asked:
-        each count would cost the way there and back."""
+        """By `/tokenize` as llama.cpp or vLLM have it. None where it failed for this text, and where there is no such
+        thing: then it is not asked again. Nor is a far engine: each count would cost the way there and back."""
         cancel = CancelToken()
         if place_of(self._endpoint.address(cancel).url) == "remote":
+            self._ask_for_no_count()
             return None
         llama_cpp: dict[str, object] = {"content": text, "add_special": False}
         vllm: dict[str, object] = {"model": self._name, "prompt": text, "add_special_tokens": False}
         try:
-            with self._reply("/tokenize", llama_cpp | vllm, cancel) as reply:
+            with self._reply(COUNT_ROUTE, llama_cpp | vllm, cancel) as reply:
                 counted = reply.json()
         except EngineRefused as exc:
             if exc.status in WRONG_KEY:
                 raise
+            if exc.status in NO_ROUTE:
+                self._ask_for_no_count()
             return None
         tokens = counted.get("tokens") if isinstance(counted, dict) else None
         return len(tokens) if isinstance(tokens, list) else None
+
+    def _ask_for_no_count(self) -> None:
+        self._engine_counts = False
+        _log.info("%s cannot count tokens, so its prompts are kept shorter than need be", self._engine)
 
     def _accepted(
         self, stack: ExitStack, request: Mapping[str, object], optional: Mapping[str, object], cancel: CancelToken
@@ -213,8 +220,15 @@ class OpenAIChat:
         raise AssertionError("the last pause is None")
 
     def _send(self, address: Address, route: str, request: Mapping[str, object], wire: Wire) -> Reply:
+        import httpx
+
         headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         built = self._client.build_request(
-            "POST", address.url + route, json=request, headers=headers, extensions={"trace": wire.trace}
+            "POST",
+            address.url + route,
+            json=request,
+            headers=headers,
+            timeout=httpx.Timeout(COUNT_S) if route == COUNT_ROUTE else httpx.USE_CLIENT_DEFAULT,
+            extensions={"trace": wire.trace},
         )
         return Reply(self._engine, self._client.send(built, stream=True), address.api_key)

@@ -1,4 +1,4 @@
-"""Where an OpenAI-compatible engine listens: at a fixed place, or wherever its supervisor has just started it."""
+"""Where an OpenAI-compatible engine listens, which for one of ours is wherever its supervisor has just started it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,3 @@ class Endpoint(Protocol):
 
         Raises `EngineUnavailable`, `Cancelled`.
         """
-
-
-@dataclass(frozen=True)
-class FixedEndpoint:
-    """An engine that somebody else runs. `base_url` may end in `/v1`, as the settings of other clients do."""
-
-    base_url: str
-    api_key: str | None = field(default=None, repr=False)
-
-    def address(self, cancel: CancelToken) -> Address:
-        cancel.check()
-        return Address(self.base_url.rstrip("/").removesuffix("/v1"), self.api_key)

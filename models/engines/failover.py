@@ -162,7 +162,8 @@ class FailoverChat:
                 cancel.check()
 
     def _in_order(self) -> Iterator[Candidate]:
-        """Whom to ask; asked for the next one, it takes the one before as failed."""
+        """Whom to ask; asked for the next one, it takes the one before as failed. Only one that was ready when it was
+        asked can turn out dead: one that was waited for in vain is not waited for again."""
         later, asked = [], []
         for candidate in self._left():
             if candidate.is_ready and candidate.breaker.admit():
@@ -171,8 +172,9 @@ class FailoverChat:
             else:
                 later.append(candidate)
         for candidate in (candidate for candidate in later if candidate.state):
+            if candidate.is_ready:
+                asked.append(candidate)
             yield candidate
-            asked.append(candidate)
         yield from (candidate for candidate in asked if candidate.turns_out_dead())
 
     def _first(self, candidate: Candidate, deltas: Iterator[ChatDelta]) -> ChatDelta | None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import Any, cast
 
-from models.engines.complaints import reply_error
 from models.engines.endpoint import Address
 from models.engines.hosts import host_of, require_allowed
 from models.engines.keys import without_key
+from models.engines.reply import Reply
 from models.errors import EngineUnavailable
-
-if TYPE_CHECKING:
-    import httpx
-
-MOST_BYTES = 1 << 20
 
 
 def served_models(engine: str, address: Address, allowed_hosts: Collection[str], *, wait_s: float) -> tuple[str, ...]:
@@ -28,33 +22,21 @@ def served_models(engine: str, address: Address, allowed_hosts: Collection[str],
     try:
         with (
             httpx.Client(timeout=wait_s, trust_env=False, follow_redirects=False) as client,
-            client.stream("GET", f"{address.url}/v1/models", headers=headers) as reply,
+            client.stream("GET", f"{address.url}/v1/models", headers=headers) as response,
         ):
-            body = _start(reply)
-            if not reply.is_success:
-                raise reply_error(
-                    engine, reply.status_code, without_key(body.decode("utf-8", "replace"), address.api_key)
-                )
+            reply = Reply(engine, response, address.api_key)
+            reply.require_success()
+            models = reply.json()
     except httpx.HTTPError as exc:
         host = host_of(address.url)
         raise EngineUnavailable(f"{engine} at {host} cannot be reached: {exc or type(exc).__name__}") from exc
-    return tuple(without_key(name, address.api_key) for name in _names(engine, body))
+    return tuple(without_key(name, address.api_key) for name in _names(engine, models))
 
 
-def _names(engine: str, body: bytes) -> list[str]:
+def _names(engine: str, models: object) -> list[str]:
     try:
-        return [str(model["id"]) for model in json.loads(body)["data"]]
-    except (ValueError, KeyError, TypeError) as exc:
+        return [str(model["id"]) for model in cast("Any", models)["data"]]
+    except (KeyError, TypeError) as exc:
         raise EngineUnavailable(
             f"{engine} does not list its models as OpenAI's API does; is its address right?"
         ) from exc
-
-
-def _start(reply: httpx.Response) -> bytes:
-    """The reply's body, cut where no list of models ends."""
-    body = bytearray()
-    for block in reply.iter_bytes():
-        body += block
-        if len(body) > MOST_BYTES:
-            break
-    return bytes(body[:MOST_BYTES])

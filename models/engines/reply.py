@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, object]
 
+MOST_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -44,23 +46,22 @@ class Reply:
             raise reply_error(self.engine, self.status, without_key(self._text(), self.key))
 
     def json(self) -> object:
-        """The whole body; None when it is no JSON."""
+        """The whole body; None when it is no JSON, or longer than anything that is asked for."""
         return _json(self._text())
 
     def deltas(self) -> Iterator[ChatDelta]:
         """The texts as they come, then one last delta: the usage arrives in an event after the one with the reason.
         Raises `EngineRefused` for a complaint in the middle, `EngineUnavailable` when it ends too early."""
-        finish_reason, usage = "stop", None
+        finish_reason: str = "stop"
+        usage: Usage | None = None
         for event in self._events():
-            usage = _usage(event) or usage
-            choices = event.get("choices")
-            if not isinstance(choices, list) or not choices:
-                continue
-            choice = cast("JsonObject", choices[0])
-            finish_reason = cast("str | None", choice.get("finish_reason")) or finish_reason
-            text = cast("JsonObject", choice.get("delta") or {}).get("content")
-            if isinstance(text, str) and text:
-                yield ChatDelta(text)
+            try:
+                piece = _piece(event)
+            except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as exc:
+                raise EngineUnavailable(f"{self.engine} sent what is no event of a reply") from exc
+            finish_reason, usage = piece.finish_reason or finish_reason, piece.usage or usage
+            if piece.text:
+                yield ChatDelta(piece.text)
         yield ChatDelta("", finish_reason, usage)
 
     def _events(self) -> Iterator[JsonObject]:
@@ -87,13 +88,32 @@ class Reply:
         )
 
     def _text(self) -> str:
-        return self.response.read().decode("utf-8", "replace")
+        """The body, cut where no complaint and no list ends."""
+        body = bytearray()
+        for block in self.response.iter_bytes():
+            body += block
+            if len(body) > MOST_BYTES:
+                break
+        return body[:MOST_BYTES].decode("utf-8", "replace")
 
 
 def origin(error: httpx.HTTPError) -> str:
     """Scheme, host and port that a failed request went to."""
     url = error.request.url
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def _piece(event: JsonObject) -> ChatDelta:
+    """What one event adds to the reply. Raises any of the errors of reading JSON that has another shape."""
+    usage, choices = _usage(event), event.get("choices")
+    if not choices:
+        return ChatDelta("", usage=usage)
+    choice = cast("list[JsonObject]", choices)[0]
+    text = cast("JsonObject", choice.get("delta") or {}).get("content")
+    finish_reason = choice.get("finish_reason")
+    return ChatDelta(
+        text if isinstance(text, str) else "", finish_reason if isinstance(finish_reason, str) else None, usage
+    )
 
 
 def _usage(event: JsonObject) -> Usage | None:
@@ -107,5 +127,5 @@ def _json(text: str) -> object:
     """None for what is no JSON."""
     try:
         return cast("object", json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -92,14 +92,15 @@ class Supervisor:
         return child is not None and child.process.poll() is None
 
     @property
-    def url(self) -> str | None:
-        """Where it listens, once it is ready."""
-        return self.status().url
+    def state(self) -> State:
+        """As in `status`, and cheap enough to be asked again and again."""
+        return self._present_state()
 
     def status(self) -> ProcessStatus:
+        progress = self._log.progress() if self.state == "loading" else None
         with self._changed:
             state, child, address = self._present_state(), self._child, self._address
-            detail = self._detail(state)
+            detail = self._detail(state, progress)
             crashes, since = self._crashes, self._since
         pid = child.process.pid if child and child.process.poll() is None else None
         url = address.url if state == "ready" and address else None
@@ -119,11 +120,23 @@ class Supervisor:
     def address(self, cancel: CancelToken) -> Address:
         """Where to send a request that will be answered, starting the process if nobody has. Waits for one that loads,
         up to `patience_s`. Raises `EngineUnavailable`, `Cancelled`."""
-        return self._wait(cancel, self._patience_s)
-
-    def wait_ready(self, cancel: CancelToken) -> None:
-        """As `address`, however long it loads."""
-        self._wait(cancel, None)
+        self.start()
+        until_s = time.monotonic() + self._patience_s
+        with cancel.closing(self._wake), self._changed:
+            while True:
+                cancel.check()
+                self._refuse_when_stopped()
+                state = self._present_state()
+                if state == "ready" and self._address:
+                    return self._address
+                if self._state == "restarting":
+                    raise EngineUnavailable(f"{self._program.name} is not there: {self._detail(state)}")
+                if (left_s := until_s - time.monotonic()) <= 0:
+                    break
+                self._changed.wait(min(left_s, POLL_S))
+        raise EngineUnavailable(
+            f"{self._program.name} is not ready after {self._patience_s:.0f} s: {self.status().detail}"
+        )
 
     def stop(self) -> None:
         """End the process and all that came of it, for good, within 5 s."""
@@ -135,38 +148,27 @@ class Supervisor:
         if thread:
             thread.join(POLL_S)
 
-    def _wait(self, cancel: CancelToken, patience_s: float | None) -> Address:
-        self.start()
-        started_s = time.monotonic()
-        with cancel.closing(self._wake), self._changed:
-            while True:
-                cancel.check()
-                self._refuse_when_stopped()
-                state = self._present_state()
-                if state == "ready" and self._address:
-                    return self._address
-                if self._state == "restarting":
-                    raise EngineUnavailable(f"{self._program.name} is not there: {self._detail(state)}")
-                left_s = POLL_S if patience_s is None else started_s + patience_s - time.monotonic()
-                if left_s <= 0:
-                    loading_s = time.monotonic() - self._since_s
-                    raise EngineUnavailable(
-                        f"{self._program.name} is still loading, {loading_s:.0f} s so far; {self._detail(state)}"
-                    )
-                self._changed.wait(min(left_s, POLL_S))
-
     def _run(self) -> None:
-        while True:
+        while self._state != "stopped":
             try:
-                child = self._launch()
-            except (OSError, EngineError) as exc:
-                reason = f"it cannot be started: {exc}"
-            else:
-                if child is None:
-                    return
-                reason = self._live(child)
-                self._end(child)
+                reason = self._run_once()
+            except Exception as exc:  # the edge of this thread: without it, the engine would be "loading" for ever
+                logger.exception("%s: its supervisor failed", self._program.name)
+                reason = f"{type(exc).__name__}: {exc}"
             self._count(reason)
+
+    def _run_once(self) -> str:
+        """One life of the process, and why it could not begin, or why it ended or had to."""
+        try:
+            child = self._launch()
+        except (OSError, EngineError) as exc:
+            return f"it cannot be started: {exc}"
+        if child is None:
+            return "it was stopped"
+        try:
+            return self._live(child)
+        finally:
+            self._end(child)
 
     def _launch(self) -> Child | None:
         """None after `stop`."""
@@ -280,10 +282,10 @@ class Supervisor:
         if self._state == "stopped":
             raise EngineUnavailable(f"{self._program.name} was stopped")
 
-    def _detail(self, state: State) -> str:
-        spent_s = time.monotonic() - self._since_s
+    def _detail(self, state: State, progress: str | None = None) -> str:
+        """`progress` is what the engine says of its loading; it stands in a file, which is read outside the lock."""
         if state == "loading":
-            return self._log.progress() or f"loading for {spent_s:.0f} s"
+            return progress or f"loading for {time.monotonic() - self._since_s:.0f} s"
         if state == "restarting":
             left_s = max(0.0, self._next_start_s - time.monotonic())
             reason = self._reason if self._state == state else "it has just ended"

@@ -47,7 +47,6 @@ class TensorRtLlm(Supervisor):
     executable: `trtllm-serve`; see `trtllm_installation.find_trtllm_serve`.
     folder: where its configuration and its log go.
     adapters: LoRA adapters that requests may name; see `lora_request`.
-    environment: further variables for the process.
 
     Raises `ModelError` for a profile, a name or an adapter that it cannot be configured with.
     """
@@ -61,7 +60,6 @@ class TensorRtLlm(Supervisor):
         folder: Path,
         *,
         adapters: tuple[Path, ...] = (),
-        environment: Mapping[str, str] | None = None,
         start_limit_s: float = START_LIMIT_S,
         patience_s: float = 60.0,
         backoff: Backoff | None = None,
@@ -71,9 +69,7 @@ class TensorRtLlm(Supervisor):
             raise ModelError(f"{name!r} cannot be the name of a served model: it has a slash")
         # Embedder, reranker and index are there already: Lectern loads them before it starts engines.
         settings = configuration(profile, adapters, first_on_card=False)
-        program = TrtllmServe(
-            settings, profile.gpus, checkpoint, name, executable, folder.absolute(), environment or {}
-        )
+        program = TrtllmServe(settings, profile.gpus, checkpoint, name, executable, folder.absolute())
         super().__init__(
             program,
             folder / "trtllm-serve.log",
@@ -103,7 +99,6 @@ class TrtllmServe:
     served_name: str
     executable: Path
     folder: Path
-    environment: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -150,7 +145,6 @@ class TrtllmServe:
             "DO_NOT_TRACK": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
-            **self.environment,
         }
 
 
@@ -169,7 +163,7 @@ class ServedModel:
                 return None
             self._check_name(self._ask("GET", "/v1/models", HEALTH_S)[1])
             return Address(f"http://127.0.0.1:{self.port}") if self._completes() else None
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return None  # nobody listens yet, or it is busy with loading
 
     def health(self) -> Health:

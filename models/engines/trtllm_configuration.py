@@ -29,7 +29,7 @@ MATCHING_TOKENS = 3
 
 
 def configuration(profile: Profile, adapters: tuple[Path, ...] = (), *, first_on_card: bool) -> dict[str, Any]:
-    """As `trtllm-serve` takes it. `first_on_card`: whether it starts before Lectern has put anything on the card. Raises
+    """As `trtllm-serve` takes it. `first_on_card`: it starts before Lectern has put anything on the card. Raises
     `ModelError` for an adapter that is none."""
     # Requests shorter than the context share the cache that is planned for whole ones.
     batch = 2 * profile.concurrency

@@ -35,8 +35,8 @@ INDEX_SCRATCH_BYTES = 256 << 20
 """FAISS's temporary memory (`StandardGpuResources.setTempMemory`); its own default would be 1.5 GiB."""
 
 LLAMA_BATCH_TOKENS = 128
-"""What llama.cpp computes in one step. Between steps it hears that a client has left; with its default of 2,048 tokens a
-stopped question would hold up the next one for seconds."""
+"""What llama.cpp computes in one step. Between steps it hears that a client has left; with its default of 2,048 tokens
+a stopped question would hold up the next one for seconds."""
 
 EARLIER_PROMPTS_BYTES = 256 << 20
 """What other conversations left in llama.cpp's slot, kept in main memory for their next question: some 11,000 tokens of

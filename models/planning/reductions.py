@@ -20,18 +20,24 @@ def least_reduced(wished: Wishes, fits: Callable[[Wishes], bool]) -> Wishes | No
 
 
 def _reductions(wished: Wishes) -> Iterator[Wishes]:
-    """As wished; a shorter context; one answer at a time; the same with embedder, reranker and index on the CPU; and at
-    last the shortest context of all."""
+    """As wished; a shorter context; fewer answers at a time; the same with embedder, reranker and index on the CPU; and
+    at last the shortest context of all."""
     on_cpu = wished.on_cpu()
     yield wished
-    for beside, concurrency, least in (
-        (wished, wished.concurrency, GOOD_CONTEXT_TOKENS),
-        (wished, 1, GOOD_CONTEXT_TOKENS),
-        (on_cpu, wished.concurrency, GOOD_CONTEXT_TOKENS),
-        (on_cpu, 1, LEAST_CONTEXT_TOKENS),
-    ):
-        for context in _contexts(wished.context_tokens, least):
-            yield replace(beside, concurrency=concurrency, context_tokens=context)
+    for beside in (wished, on_cpu):
+        for concurrency in _halved(wished.concurrency):
+            for context in _contexts(wished.context_tokens, GOOD_CONTEXT_TOKENS):
+                yield replace(beside, concurrency=concurrency, context_tokens=context)
+    for context in _contexts(wished.context_tokens, LEAST_CONTEXT_TOKENS):
+        yield replace(on_cpu, concurrency=1, context_tokens=context)
+
+
+def _halved(wished: int) -> Iterator[int]:
+    """The wished number, its half, the half of that, … 1."""
+    while wished > 1:
+        yield wished
+        wished //= 2
+    yield 1
 
 
 def _contexts(wished: int, least: int) -> list[int]:

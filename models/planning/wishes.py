@@ -14,8 +14,8 @@ ENCODER_ACTIVATION_BYTES = 340 << 20
 
 
 def encoder_bytes(weights_bytes: int, precision: str) -> int:
-    """An embedder or reranker on the GPU, where its weights have 16 bits, and the activations of a batch. `precision` is
-    that of the stored weights, as the catalog ("fp32") or a config.json ("float32") names it."""
+    """An embedder or reranker on the GPU, where its weights have 16 bits, and the activations of a batch. `precision`
+    is that of the stored weights, as the catalog ("fp32") or a config.json ("float32") names it."""
     in_16_bits = weights_bytes // 2 if precision in ("fp32", "float32") else weights_bytes
     return in_16_bits + ENCODER_ACTIVATION_BYTES
 

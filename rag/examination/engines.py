@@ -71,7 +71,7 @@ def examine_remote(setting: EngineSetting, allowed_hosts: Collection[str]) -> Fi
     if setting.model not in models:
         served = ", ".join(models) or "no model"
         return error(check, f"it serves {served}, not {setting.model}", "correct its `model` in LECTERN_ENGINES")
-    if setting.tokenizer and not setting.tokenizer.is_file():
+    if setting.tokenizer and not setting.tokenizer.expanduser().is_file():
         return error(check, f"its tokenizer {setting.tokenizer} is not there", "correct `tokenizer`, or leave it out")
     return ok(check, f"serves {setting.model}; {place}, at {host}")
 

@@ -84,7 +84,9 @@ def _without_gpu(nvidia_smi: str | None, has_device: bool) -> Finding:
         asked = subprocess.run([nvidia_smi, "-L"], capture_output=True, text=True, timeout=10, check=False)
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if visible is not None and asked.returncode == 0:
-            remedy = "unset it, or name GPUs as `nvidia-smi -L` does, by number or UUID; parts of a GPU (MIG) are not used"
+            remedy = (
+                "unset it, or name GPUs as `nvidia-smi -L` does, by number or UUID; parts of a GPU (MIG) are not used"
+            )
             return warning("GPU", f"CUDA_VISIBLE_DEVICES={visible!r} leaves no GPU", remedy)
         said = (asked.stdout + asked.stderr).strip().splitlines() or ["nothing"]
     except (OSError, subprocess.SubprocessError) as exc:

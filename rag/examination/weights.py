@@ -59,6 +59,8 @@ def _model(entry: Entry, missing: Sequence[str], cache: Path) -> Finding:
         return ok(check, f"in {folder}, proven by their hashes; `python app.py models verify` reads them again")
     named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     remedy = f"python app.py models pull {entry.name}"
+    if not folder.is_dir():
+        return error(check, f"not fetched yet into {folder.parent}", remedy)
     return error(check, f"missing in {folder}, or changed: {named}", remedy)
 
 

@@ -190,9 +190,9 @@ def test_a_collection_can_be_searched_on_a_gpu(filler, vector, tmp_path: Path, m
 
 def test_the_place_of_the_index_is_chosen_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def choose(wished: str, *, card: int | None = 0, budget_bytes: int = GIB) -> tuple[object, str]:
-        return choose_index_device(wished, card=card, budget_bytes=budget_bytes, lock=lambda: LOCK)  # type: ignore[arg-type]
+        return choose_index_device(wished, why="as told", card=card, budget_bytes=budget_bytes, lock=lambda: LOCK)  # type: ignore[arg-type]
 
-    assert choose("cpu") == (CPU, "exact search by FAISS on the CPU, as the settings say")
+    assert choose("cpu") == (CPU, "exact search by FAISS on the CPU, as told")
     assert choose("auto", card=None)[1].endswith("no GPU is planned for it")
     assert choose("auto", budget_bytes=100 << 20)[1].endswith("only 100 MiB of the GPU are planned for it")
     monkeypatch.setattr(indexes.index_device, "load_faiss", gpu_faiss)
@@ -208,7 +208,7 @@ def test_the_place_of_the_index_is_chosen_with_a_reason(monkeypatch: pytest.Monk
 def test_a_cpu_build_of_faiss_is_a_reason() -> None:
     if hasattr(load_faiss(), "StandardGpuResources"):
         pytest.skip("a GPU wheel of FAISS is installed")
-    device, reason = choose_index_device("auto", card=0, budget_bytes=GIB, lock=lambda: LOCK)
+    device, reason = choose_index_device("auto", why="", card=0, budget_bytes=GIB, lock=lambda: LOCK)
     assert device is CPU
     assert "is a build for the CPU (requirements-gpu.txt has the other)" in reason
 
@@ -224,7 +224,7 @@ def test_a_faiss_that_cannot_be_loaded_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(FaissUnusable, match=r"(?s)(is missing|no such file).*requirements-gpu\.txt"):
         FaissIndex(4)
-    device, reason = choose_index_device("auto", card=0, budget_bytes=GIB, lock=lambda: LOCK)
+    device, reason = choose_index_device("auto", why="", card=0, budget_bytes=GIB, lock=lambda: LOCK)
     assert device is CPU
     assert str(error) in reason
 

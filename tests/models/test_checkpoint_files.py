@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.checkpoint_files import checkpoint_files
+from models.checkpoint_files import check_path, checkpoint_files
 from models.errors import DownloadFailed
 from models.hub import HubFile
 
@@ -63,6 +63,14 @@ def test_a_repository_of_pickles_only_is_refused() -> None:
 def test_a_path_that_leads_out_of_the_folder_is_refused(path: str) -> None:
     with pytest.raises(DownloadFailed, match="outside the model's folder"):
         chosen("model.safetensors", path)
+
+
+@pytest.mark.parametrize("path", ["./verified.json", ".//pinned.json", "a/./b.json", "a//b.json"])
+def test_a_disguised_path_is_refused(path: str) -> None:
+    with pytest.raises(DownloadFailed, match="disguised"):
+        chosen("model.safetensors", path)
+    with pytest.raises(DownloadFailed, match="disguised"):
+        check_path(path)
 
 
 def test_a_repository_cannot_write_our_own_records() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from models.devices import (
     Devices,
     Gpu,
@@ -46,9 +48,35 @@ def test_no_limit_is_no_limit(tmp_path: Path) -> None:
 
 
 def test_gpus_are_read_from_the_drivers_tool_and_a_sick_one_is_left_out(tmp_path: Path) -> None:
-    lines = "0, NVIDIA GeForce RTX 4090, 24564, 20000, 580.1, 8.9\n1, NVIDIA A2, [N/A], [N/A], 580.1, 8.6"
-    gpus = detect(nvidia_smi=stand_in(tmp_path, lines)).gpus
-    assert gpus == (Gpu(0, "NVIDIA GeForce RTX 4090", 24564 << 20, 20000 << 20, "580.1", (8, 9)),)
+    lines = "0, NVIDIA GeForce RTX 4090, 24564, 20000, 580.1, 8.9, GPU-a\n1, NVIDIA A2, [N/A], [N/A], 580.1, 8.6, GPU-b"
+    gpus = detect(nvidia_smi=stand_in(tmp_path, lines), environment={}).gpus
+    assert gpus == (Gpu(0, "NVIDIA GeForce RTX 4090", 24564 << 20, 20000 << 20, "580.1", (8, 9), "GPU-a"),)
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, [(0, None), (1, None), (2, None)]),
+        ("2,0", [(2, 0), (0, 1)]),
+        (" 1 ", [(1, 0)]),
+        ("GPU-22,GPU-11c1a2de-0000", [(2, 0), (1, 1)]),
+        ("1,GPU-22", [(1, 0), (2, 1)]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,2", [(1, 0)]),
+        ("1,7,2", [(1, 0)]),
+        ("GPU-", []),
+        ("MIG-22", []),
+    ],
+)
+def test_gpus_that_are_hidden_from_cuda_are_not_there_for_anything(
+    tmp_path: Path, visible: str | None, expected: list[tuple[int, int | None]]
+) -> None:
+    uuids = ("GPU-00", "GPU-11c1a2de-0000-0000", "GPU-22")
+    lines = "\n".join(f"{index}, NVIDIA L4, 23034, 22000, 580.1, 8.9, {uuid}" for index, uuid in enumerate(uuids))
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    gpus = detect(nvidia_smi=stand_in(tmp_path, lines), environment=environment).gpus
+    assert [(gpu.index, gpu.cuda_number) for gpu in gpus] == expected
 
 
 def test_a_driver_that_does_not_answer_means_no_gpu(tmp_path: Path) -> None:

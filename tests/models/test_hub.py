@@ -13,7 +13,7 @@ import pytest
 
 from models.cancellation import Cancelled, CancelToken
 from models.catalog import Catalog, Entry
-from models.download import ensure, list_models, missing_files, model_folder, verify
+from models.download import ensure, is_installed, list_models, missing_files, model_folder, verify
 from models.errors import DownloadFailed, HashMismatch, ModelError, WeightsMissing
 from models.sources import Origins
 from tests.standins.hub import FIRST_COMMIT, NEXT_COMMIT, StandInHub, listed, running
@@ -166,11 +166,26 @@ def test_another_revision_in_the_catalog_is_pinned_anew_and_old_weights_go(hub: 
     assert len(hub.asked(f"/{FIRST}")) == 2  # once at the hub, once at its store: the same bytes are not fetched again
 
 
+def test_a_damaged_pin_does_not_hide_the_other_models(
+    hub: StandInHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = replace(ENTRY, name="other-fp8")
+    ensure(other, tmp_path, origins=origins(hub))
+    (ensure(ENTRY, tmp_path, origins=origins(hub)) / "pinned.json").write_text("{")
+    listed = list_models(Catalog((ENTRY, other)), tmp_path)
+    assert [(status.installed, status.bytes == ENTRY.weights_bytes) for status in listed] == [
+        (False, True),
+        (True, False),
+    ]
+    assert [is_installed(entry, tmp_path) for entry in (ENTRY, other)] == [False, True]
+    assert "tiny-fp8 is taken as not installed" in caplog.text
+
+
 def test_a_damaged_pin_is_not_replaced_without_a_word(hub: StandInHub, tmp_path: Path) -> None:
     folder = ensure(ENTRY, tmp_path, origins=origins(hub))
     for text in ("{", '{"repository": "hf://owner/name@main", "commit": "x", "files": []}'):
         (folder / "pinned.json").write_text(text)
-        with pytest.raises(ModelError, match="remove it and pull"):
+        with pytest.raises(ModelError, match="remove that file, then pull"):
             ensure(ENTRY, tmp_path, origins=origins(hub))
 
 

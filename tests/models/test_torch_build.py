@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,9 @@ def test_a_newer_gpu_than_torch_knows_runs_by_its_intermediate_code() -> None:
 def test_an_older_gpu_than_torch_has_code_for_is_named() -> None:
     said = problem_of([[9, 0], [7, 0]], ["sm_75", "sm_90"])
     assert said == "torch has no code for GPU 1, whose compute capability is 7.0"
+
+
+def test_the_folder_it_is_called_in_cannot_stand_in_for_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert "cannot be loaded" not in (cuda_problem(60.0) or "")

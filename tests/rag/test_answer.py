@@ -124,6 +124,16 @@ def test_an_unsupported_sentence_is_not_shown(answerer: Answerer, collection: Co
     require_cited(answer)
 
 
+def test_a_sentence_said_again_ends_the_answer_and_what_was_read_and_written_is_counted(
+    answerer: Answerer, collection: Collection
+) -> None:
+    model = ScriptedModel([LAMP, LAMP.replace(" ", "\n", 3), "The Romans built it."])
+    _, answer = told(answerer, collection, LAMP, "generate", model)
+    assert without_markers(answer.text).strip() == LAMP
+    assert answer.usage["prompt_tokens"] > 50
+    assert 0 < answer.usage["completion_tokens"] < 50
+
+
 @pytest.mark.parametrize(
     "says", [["The Romans built it in 212."], ["NOT FOUND"], []], ids=["unsupported", "not found", "nothing"]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import pytest
 from models.cancellation import CancelToken
 from models.catalog import load_catalog
 from models.devices import Devices, Gpu, choose_llama_threads, detect
+from models.engines.endpoint import Address
+from models.engines.engine_metrics import MetricsFetch
 from models.engines.meter import Meter
-from models.errors import EngineUnavailable
+from models.errors import EngineUnavailable, ModelError
 from models.interfaces import ChatMessage, Engine
 from models.planning.profile import MemoryPart
 from rag.engines import Engines
@@ -170,6 +172,27 @@ def test_a_tensorrt_engine_of_this_machine_answers_by_the_name_of_its_checkpoint
     assert engines.all[0] == Engine("TensorRT-LLM", "My-Llama-3.1", "127.0.0.1", "local")
     assert ask(engines) == ("TensorRT-LLM", "The answer stands on page one of the")
     assert tensorrt.status().state == "ready"
+
+
+def test_metrics_are_read_from_the_server_that_answers(
+    tensorrt: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_from = []
+
+    class Noted(MetricsFetch):
+        def __init__(self, address: Callable[[], Address | None]) -> None:
+            read_from.append(address)
+            super().__init__(address)
+
+    monkeypatch.setattr("rag.local_engine.MetricsFetch", Noted)
+    tokenizer = tmp_path / "My-Llama-3.1" / "tokenizer.json"
+    tokenizer.write_text("damaged")
+    with pytest.raises(ModelError, match="cannot be read"):
+        tensorrt.candidate()
+    tokenizer.unlink()
+    tensorrt.candidate().client.prepare(CancelToken())
+    assert tensorrt._server
+    assert [address() for address in read_from] == [tensorrt._server.address(CancelToken())]
 
 
 def test_a_key_is_shown_nowhere(

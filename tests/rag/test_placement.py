@@ -77,6 +77,13 @@ def test_collections_of_the_cpu_stay_there_when_a_gpu_comes(settings: Settings) 
     assert (wished.device, wished.lends) == ("cuda", True)
 
 
+def test_without_a_gpu_nothing_is_said_of_one(settings: Settings) -> None:
+    placed = place(settings, cards("none"), None, MINI, INT8)
+    assert (placed.device, placed.exact) == ("auto", False)
+    assert "no NVIDIA GPU was found" in placed.prediction
+    assert "settings" not in placed.index_reason
+
+
 def test_collections_of_a_gpu_are_gone_on_with_when_it_has_gone(settings: Settings) -> None:
     assert place(settings, cards("none"), None, MINI, FLOAT).exact is True
     assert place(settings, cards("4090"), None, MINI, FLOAT).lends

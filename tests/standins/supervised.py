@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from models.engines.supervisor import Supervisor
 from models.engines.tensorrt_llm import TensorRtLlm
 from models.planning.profile import MemoryPart, MemoryPlan, Profile
 
@@ -33,11 +35,10 @@ def a_profile(**changes: object) -> Profile:
 
 @dataclass
 class Standin:
-    """An engine on the stand-in, and what the stand-in saw. `marker` is in the environment of all its processes."""
+    """An engine on the stand-in, and what the stand-in saw."""
 
     engine: TensorRtLlm
     folder: Path
-    marker: str
 
     @property
     def starts(self) -> list[int]:
@@ -49,7 +50,7 @@ class Standin:
 
     @property
     def processes(self) -> list[psutil.Process]:
-        return processes_with("TEST_MARKER", self.marker)
+        return family_of(self.engine)
 
     def be_unwell(self, unwell: bool) -> None:
         file = self.folder / "unwell"
@@ -58,6 +59,22 @@ class Standin:
     def _lines(self, file: str) -> list[str]:
         path = self.folder / file
         return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+def a_standin(program: Path, **told: object) -> Path:
+    """A program that is the stand-in with these variables, since an engine gets few of ours: LOADING_S=1 for
+    STANDIN_LOADING_S."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    variables = [f"STANDIN_{name}={shlex.quote(str(value))}" for name, value in told.items()]
+    program.write_text(f'#!/bin/sh\nexec env {" ".join(variables)} {shlex.quote(str(STANDIN))} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def family_of(engine: Supervisor) -> list[psutil.Process]:
+    """All processes that came of it: the guard, the server and its workers."""
+    ((name, value),) = engine._mark.items()
+    return processes_with(name, value)
 
 
 def processes_with(name: str, value: str) -> list[psutil.Process]:

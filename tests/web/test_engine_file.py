@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import app
+from models.engines.trtllm_configuration import configuration
 from rag.errors import BadInput
 from rag.settings import Settings
 from tests.standins.trtllm_fields import parse_command_line, read_configuration
@@ -40,6 +41,23 @@ def test_nothing_is_written_for_what_tensorrt_llm_cannot_run_here(tmp_path: Path
     with pytest.raises(BadInput, match="TensorRT-LLM does not run this here"):
         write_engine_file(plan(tmp_path, cards), file)
     assert not file.exists()
+
+
+def test_adapters_are_refused_rather_than_left_out(tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"r": 8, "target_modules": ["q_proj"]}')
+    settings = Settings(cache=tmp_path, home=tmp_path, lora=(adapter,))
+    with pytest.raises(BadInput, match="LECTERN_LORA"):
+        write_engine_file(make_plan(MODEL, settings, Asked("l40s")), tmp_path / "engine.json")
+    assert not (tmp_path / "engine.json").exists()
+
+
+def test_the_engine_leaves_room_for_lectern_which_comes_to_the_card_after_it(tmp_path: Path) -> None:
+    made = plan(tmp_path, "l40s")
+    write_engine_file(made, tmp_path / "engine.json")
+    written = json.loads((tmp_path / "engine.json").read_text())
+    assert written == configuration(made.chosen, first_on_card=True)
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from models.engines.backoff import Backoff
 from models.engines.tensorrt_llm import TensorRtLlm
 from models.planning.profile import Profile
-from tests.standins.supervised import STANDIN, Standin, a_profile
+from tests.standins.supervised import Standin, a_profile, a_standin
 
 
 @pytest.fixture
@@ -37,22 +36,20 @@ def standin(tmp_path: Path, checkpoint: Path) -> Iterator[Callable[..., Standin]
     ) -> Standin:
         diary = tmp_path / f"diary-{len(made)}"
         diary.mkdir()
-        marker = secrets.token_hex(8)
-        environment = {f"STANDIN_{name}": str(value) for name, value in told.items()}
+        folder = tmp_path / f"engine-{len(made)}"
         engine = TensorRtLlm(
             profile or a_profile(),
             checkpoint,
             "tiny-llama",
-            STANDIN,
-            tmp_path / f"engine-{len(made)}",
+            a_standin(folder / "trtllm-serve", FOLDER=diary, **told),
+            folder,
             adapters=adapters,
-            environment={**environment, "STANDIN_FOLDER": str(diary), "TEST_MARKER": marker},
             patience_s=patience_s,
             start_limit_s=start_limit_s,
             backoff=Backoff(first_s=0.01, longest_s=0.05),
             health_every_s=health_every_s,
         )
-        made.append(Standin(engine, diary, marker))
+        made.append(Standin(engine, diary))
         return made[-1]
 
     yield make

@@ -17,7 +17,6 @@ import pytest
 
 from models.cancellation import Cancelled, CancelToken
 from models.engines.chat import OpenAIChat
-from models.engines.endpoint import FixedEndpoint
 from models.engines.keys import KeyedEndpoint
 from models.engines.retries import NEVER, Retries
 from models.errors import EngineMisconfigured, EngineRefused, EngineUnavailable, ModelError
@@ -129,12 +128,14 @@ QUICK = Retries(times=2, first_pause_s=0.01, longest_pause_s=0.05, jitter=lambda
 
 
 @pytest.fixture
-def make(url: str) -> Iterator[Callable[..., OpenAIChat]]:
+def make(url: str, tmp_path: Path) -> Iterator[Callable[..., OpenAIChat]]:
     """A client of the server, by default with the key "key"."""
+    key_file = tmp_path / "key"
+    key_file.write_text("key")
     with ExitStack() as stack:
 
         def make(**given: object) -> OpenAIChat:
-            endpoint = given.pop("endpoint", FixedEndpoint(f"{url}/v1/", "key"))
+            endpoint = given.pop("endpoint", KeyedEndpoint("tiny", f"{url}/v1/", key_file=key_file))
             chat = OpenAIChat("tiny", endpoint, 4096, **{"retries": QUICK, **given})  # type: ignore[arg-type]  # by name
             stack.callback(chat.close)
             return chat
@@ -202,6 +203,28 @@ def test_an_error_in_the_middle_of_a_stream_is_raised(chat: OpenAIChat, script: 
         ask(chat)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"choices": ["x"]}',
+        b'{"choices": {"delta": {}}}',
+        b'{"choices": [{"delta": "hello"}]}',
+        b'{"choices": [], "usage": {"prompt_tokens": "many"}}',
+        b'{"choices": [], "usage": {"prompt_tokens": Infinity}}',
+    ],
+)
+def test_an_event_of_another_shape_is_as_bad_as_none(chat: OpenAIChat, script: Script, said: bytes) -> None:
+    script.lines = [b"data: " + said, DONE]
+    with pytest.raises(EngineUnavailable, match="what is no event of a reply"):
+        ask(chat)
+
+
+def test_a_complaint_without_end_is_not_read_to_its_end(script: Script, make: Callable[..., OpenAIChat]) -> None:
+    script.statuses, script.lines, script.hang_after_lines = [400], [b"no" * (1 << 20)], True
+    with pytest.raises(EngineRefused, match="nono"):
+        list(make(silence_s=5).stream(QUESTION, max_tokens=1, cancel=CancelToken()))
+
+
 def test_a_stream_that_breaks_off_is_not_taken_for_an_answer(chat: OpenAIChat, script: Script) -> None:
     script.lines = [event("Be")]
     with pytest.raises(EngineUnavailable, match="broke off"):
@@ -211,7 +234,7 @@ def test_a_stream_that_breaks_off_is_not_taken_for_an_answer(chat: OpenAIChat, s
 def test_a_dead_engine_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    chat = OpenAIChat("tiny", FixedEndpoint(f"http://127.0.0.1:{port}"), 4096, engine="office", retries=NEVER)
+    chat = OpenAIChat("tiny", KeyedEndpoint("tiny", f"http://127.0.0.1:{port}"), 4096, engine="office", retries=NEVER)
     with pytest.raises(EngineUnavailable, match=f"office at http://127.0.0.1:{port} cannot be reached"):
         ask(chat)
     chat.close()
@@ -301,7 +324,7 @@ def test_a_door_that_opens_meanwhile_is_entered(script: Script) -> None:
             def address(self, cancel: CancelToken) -> object:
                 self.asked += 1
                 where = stack.enter_context(serving(script)) if self.asked == 2 else f"http://127.0.0.1:{port}"
-                return FixedEndpoint(where).address(cancel)
+                return KeyedEndpoint("tiny", where).address(cancel)
 
         script.lines = [event("x", "stop"), DONE]
         chat = OpenAIChat("tiny", Opening(), 4096, retries=QUICK)  # type: ignore[arg-type]  # a stand-in
@@ -396,7 +419,7 @@ def test_nothing_leaves_the_machine_unless_the_host_is_allowed(
 
     monkeypatch.setattr(socket, "create_connection", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    chat = OpenAIChat("tiny", FixedEndpoint("http://10.1.2.3:8000"), 4096, allowed_hosts=["10.1.2.4"])
+    chat = OpenAIChat("tiny", KeyedEndpoint("tiny", "http://10.1.2.3:8000"), 4096, allowed_hosts=["10.1.2.4"])
     with pytest.raises(EngineMisconfigured, match=r"10\.1\.2\.3 is not on this machine.*LECTERN_ALLOW_CHAT"):
         call(chat)
     chat.close()
@@ -409,7 +432,7 @@ def test_an_engine_that_moves_elsewhere_is_refused_at_the_next_request(
         where = url
 
         def address(self, cancel: CancelToken) -> object:
-            return FixedEndpoint(self.where).address(cancel)
+            return KeyedEndpoint("tiny", self.where).address(cancel)
 
     moving = Moving()
     chat = make(endpoint=moving)
@@ -498,13 +521,32 @@ def test_tokens_are_counted_by_llama_cpp_and_by_vllm(chat: OpenAIChat, script: S
     assert (asked["add_special"], asked["add_special_tokens"]) == (False, False)
 
 
-@pytest.mark.parametrize("said", [None, b'{"surprise": 1}', b"no JSON"])
+@pytest.mark.parametrize("status", [404, 405, 501])
 def test_where_nobody_can_count_there_is_a_number_that_tokens_cannot_exceed(
-    chat: OpenAIChat, script: Script, said: bytes | None
+    chat: OpenAIChat, script: Script, status: int
 ) -> None:
-    script.tokenize = said
+    script.tokenize, script.statuses = b'{"detail": "Not Found"}', [status]
     assert [chat.count_tokens(text) for text in ("text", "灯塔")] == [5, 7]
     assert script.paths == ["/tokenize"], "the engine is asked once"
+
+
+@pytest.mark.parametrize(("status", "said"), [(500, b"oh"), (200, b'{"surprise": 1}'), (200, b"no JSON")])
+def test_a_count_that_failed_once_is_asked_for_again(
+    chat: OpenAIChat, script: Script, status: int, said: bytes
+) -> None:
+    script.tokenize, script.statuses = said, [status]
+    assert chat.count_tokens("text") == 5
+    script.tokenize, script.statuses = b'{"tokens": [1]}', [200]
+    assert chat.count_tokens("text") == 1
+
+
+def test_a_count_is_not_waited_for_as_long_as_an_answer(
+    chat: OpenAIChat, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.engines.chat.COUNT_S", 0.1)
+    script.tokenize, script.hang_after_lines = b'{"tok', True
+    with pytest.raises(EngineUnavailable, match="in time"):
+        chat.count_tokens("text")
 
 
 def test_a_wrong_key_is_no_reason_to_guess(chat: OpenAIChat, script: Script) -> None:
@@ -514,7 +556,7 @@ def test_a_wrong_key_is_no_reason_to_guess(chat: OpenAIChat, script: Script) -> 
 
 
 def test_a_far_engine_is_not_asked_to_count() -> None:
-    chat = OpenAIChat("tiny", FixedEndpoint("https://api.example.com"), 4096, allowed_hosts=["api.example.com"])
+    chat = OpenAIChat("tiny", KeyedEndpoint("tiny", "https://api.example.com"), 4096, allowed_hosts=["api.example.com"])
     assert chat.count_tokens("four") == 5
     chat.close()
 
@@ -527,4 +569,4 @@ def test_the_tokenizers_own_file_counts_where_it_is_named(cache: Path, make: Cal
 
 def test_a_tokenizer_that_cannot_be_read_is_said_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"missing\.json"):
-        OpenAIChat("tiny", FixedEndpoint("http://127.0.0.1"), 4096, tokenizer_file=tmp_path / "missing.json")
+        OpenAIChat("tiny", KeyedEndpoint("tiny", "http://127.0.0.1"), 4096, tokenizer_file=tmp_path / "missing.json")

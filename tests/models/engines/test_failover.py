@@ -23,9 +23,9 @@ from models.devices import LlamaThreads
 from models.download import ensure
 from models.engines.breaker import CircuitBreaker
 from models.engines.chat import OpenAIChat
-from models.engines.endpoint import FixedEndpoint
 from models.engines.failover import Candidate, FailoverChat
 from models.engines.families import end_family, new_mark
+from models.engines.keys import KeyedEndpoint
 from models.engines.llama_cpp import LlamaServer
 from models.engines.retries import NEVER, Retries
 from models.engines.supervisor import State
@@ -235,6 +235,13 @@ def test_one_whose_process_was_found_dead_is_waited_for_at_last() -> None:
     assert who(FailoverChat([here(FailsOnce(), *states)])) == "llama.cpp"
 
 
+def test_one_that_was_waited_for_in_vain_is_not_waited_for_again() -> None:
+    slow = Scripted(error=EngineUnavailable("it is not ready after 60 s"))
+    with pytest.raises(EngineUnavailable, match="not ready after 60 s"):
+        ask(FailoverChat([here(slow, "loading")], moment_s=0))
+    assert slow.asked == 1
+
+
 def test_one_that_runs_and_had_failed_is_the_last_resort() -> None:
     """Its supervisor has found it well since."""
     candidate = here(Scripted(), "ready")
@@ -307,9 +314,9 @@ def test_a_real_engine_killed_in_the_middle_is_told_and_the_next_one_answers_the
     caplog.set_level(logging.WARNING)
     client = OpenAIChat("smollm2", server, 2048, retries=NEVER)
     engine = Engine("llama.cpp", "smollm2", "127.0.0.1", "local")
-    local = Candidate(client, engine, CircuitBreaker(), lambda: server.status().state)
+    local = Candidate(client, engine, CircuitBreaker(), lambda: server.state)
     candidates = [local, far(Scripted(), "office")]
-    server.wait_ready(CancelToken())
+    server.address(CancelToken())
     deltas = FailoverChat(candidates).stream(QUESTION, max_tokens=1000, cancel=CancelToken())
     assert next(deltas).engine == engine
     kill_process_of(server)
@@ -350,7 +357,7 @@ def standin(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_strict_engine_is_sent_only_what_it_knows_and_the_salt_among_it(standin: str, tmp_path: Path) -> None:
-    chat = OpenAIChat("llama", FixedEndpoint(standin), 4096, engine="trtllm-serve", retries=Retries(times=30))
+    chat = OpenAIChat("llama", KeyedEndpoint("tiny", standin), 4096, engine="trtllm-serve", retries=Retries(times=30))
     candidate = Candidate(chat, Engine("trtllm-serve", "llama", "127.0.0.1", "local"), CircuitBreaker())
     deltas = ask(FailoverChat([candidate]))
     assert "".join(delta.text for delta in deltas).startswith("The answer")
@@ -362,7 +369,7 @@ def test_a_strict_engine_is_sent_only_what_it_knows_and_the_salt_among_it(standi
 
 
 def test_a_strict_engine_that_crashes_in_the_middle_is_followed_by_the_next(standin: str) -> None:
-    chat = OpenAIChat("llama", FixedEndpoint(standin), 4096, engine="trtllm-serve", retries=Retries(times=30))
+    chat = OpenAIChat("llama", KeyedEndpoint("tiny", standin), 4096, engine="trtllm-serve", retries=Retries(times=30))
     first = Candidate(chat, Engine("trtllm-serve", "llama", "127.0.0.1", "local"), CircuitBreaker())
     candidates = [first, far(Scripted(), "second")]
     crash = [ChatMessage("user", "CRASH NOW")]

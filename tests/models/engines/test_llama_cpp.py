@@ -111,19 +111,19 @@ def test_a_reply_that_is_closed_frees_the_engine(chat: OpenAIChat) -> None:
 
 def test_nobody_without_the_key_is_served(chat: OpenAIChat, server: LlamaServer) -> None:
     chat.count_tokens("it is up")
-    assert httpx.post(f"{server.url}/v1/chat/completions", json={}, trust_env=False).status_code == 401
-    assert httpx.get(f"{server.url}/v1/models", trust_env=False).status_code == 401
+    assert httpx.post(f"{server.status().url}/v1/chat/completions", json={}, trust_env=False).status_code == 401
+    assert httpx.get(f"{server.status().url}/v1/models", trust_env=False).status_code == 401
 
 
 def test_after_a_crash_the_server_comes_back_by_itself_and_questions_wait_for_it(
     chat: OpenAIChat, server: LlamaServer
 ) -> None:
     chat.count_tokens("it is up")
-    first, process = server.url, child_of(server)
+    first, process = server.status().url, child_of(server)
     os.kill(process, 9)
     wait_until(lambda: server.status().pid not in (None, process))
     assert chat.count_tokens("Hello") == 1
-    assert server.url not in (None, first)
+    assert server.status().url not in (None, first)
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_and_then_a_pause(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_a_model_that_cannot_be_loaded_is_an_error_and_then_a_pause(tmp_path: Pa
     with pytest.raises(
         EngineUnavailable, match=r"broken\.gguf.*while it loaded, 2 times in a row.*starts again in.*log"
     ):
-        server.wait_ready(CancelToken())
-    assert (server.url, server.status().state) == (None, "restarting")
+        server.address(CancelToken())
+    assert (server.status().url, server.status().state) == (None, "restarting")
     server.stop()
 
 
@@ -168,13 +168,21 @@ def test_the_installed_build_says_whether_it_knows_gpus() -> None:
     assert found == ("sees the devices" in reason)
 
 
+def test_the_folder_it_is_called_in_cannot_stand_in_for_llama_cpp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert "cannot be asked" not in find_cuda_build()[1]
+
+
 def test_waiting_for_a_server_can_be_cancelled_and_stopping_is_quick(weights: Path, tmp_path: Path) -> None:
     server = LlamaServer(weights, 512, THREADS, tmp_path / "log")
     server.start()
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        server.wait_ready(cancel)
+        server.address(cancel)
     started = time.monotonic()
     server.stop()
     assert time.monotonic() - started < 5
@@ -188,7 +196,7 @@ def test_the_server_dies_with_whoever_started_it(weights: Path, tmp_path: Path) 
         "import sys, time; from pathlib import Path; from models.cancellation import CancelToken;"
         "from models.devices import LlamaThreads; from models.engines.llama_cpp import LlamaServer;"
         "s = LlamaServer(Path(sys.argv[1]), 512, LlamaThreads(1, 1), Path(sys.argv[2]));"
-        "s.wait_ready(CancelToken()); print(s.url, flush=True); time.sleep(60)"
+        "s.address(CancelToken()); print(s.status().url, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script, str(weights), str(tmp_path / "log")]
     root = Path(__file__).resolve().parents[3]
@@ -205,11 +213,11 @@ def test_the_server_dies_with_whoever_started_it(weights: Path, tmp_path: Path) 
 
 def child_of(server: LlamaServer) -> int:
     """The process that listens, found from outside as a person would find it."""
-    port = int((server.url or "").rpartition(":")[2])
+    port = int((server.status().url or "").rpartition(":")[2])
     for child in psutil.Process().children(recursive=True):
         if any(c.laddr.port == port and c.status == "LISTEN" for c in child.net_connections("tcp")):
             return int(child.pid)
-    raise AssertionError(f"nobody listens at {server.url}")
+    raise AssertionError(f"nobody listens at {server.status().url}")
 
 
 def timings(server: LlamaServer, question: str) -> dict[str, float]:

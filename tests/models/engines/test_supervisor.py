@@ -23,10 +23,12 @@ import pytest
 from models.cancellation import Cancelled, CancelToken
 from models.engines.backoff import Backoff
 from models.engines.endpoint import Address
+from models.engines.engine_log import EngineLog
+from models.engines.families import MARK_VARIABLE
 from models.engines.program import Child, Health
 from models.engines.supervisor import Supervisor
 from models.errors import EngineRefused, EngineUnavailable
-from tests.standins.supervised import STANDIN, Standin, processes_with, wait_until
+from tests.standins.supervised import STANDIN, Standin, a_standin, processes_with, wait_until
 
 STOP_S = 5.0
 QUICK = Backoff(first_s=0.01, longest_s=0.02)
@@ -41,22 +43,30 @@ class Cat:
     ready: bool = True
     state: Health = "well"
     never: str = ""
+    fault: Exception | None = None
+    fault_at: str = ""
     launches: list[float] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
 
     def launch(self, log: IO[bytes], mark: Mapping[str, str]) -> Child:
         self.launches.append(time.monotonic())
+        if self.fault_at == "launch" and self.fault:
+            raise self.fault
         environment = {**os.environ, **mark}
         process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
         return Child(process, self)
 
     def address(self) -> Address | None:
+        if self.fault_at == "address" and self.fault:
+            raise self.fault
         if self.never:
             raise EngineRefused(self.never, status=200)
         return Address("http://127.0.0.1:9") if self.ready else None
 
     def health(self) -> Health:
         self.asked.set()
+        if self.fault_at == "health" and self.fault:
+            raise self.fault
         return self.state
 
 
@@ -112,7 +122,7 @@ def test_twenty_crashes_in_a_row_are_survived_with_pauses_and_then_it_is_ready(
     assert seen == {"loading", "restarting", "ready"}
     assert made.engine.status().crashes == 20
     assert len(made.starts) == 21
-    assert complete(made.engine.url or "")
+    assert complete(made.engine.status().url or "")
     # Nothing of the lives before is there: the guard, the server, its two workers.
     assert len(made.processes) == 4
     assert caplog.text.count("CUDA out of memory") == 20
@@ -140,7 +150,7 @@ def test_what_is_shown_as_ready_completes_or_has_just_ended(standin: Callable[..
             except EngineUnavailable:
                 continue
             pid = engine.status().pid
-            if not complete(url) and pid and alive(made, pid) and engine.url == url:
+            if not complete(url) and pid and alive(made, pid) and engine.status().url == url:
                 lies.append(url)
 
     engine.start()
@@ -173,7 +183,7 @@ def test_stopping_takes_less_than_five_seconds_and_leaves_nothing(
 ) -> None:
     made = standin(**told, **({"LOADING_S": 60} if loading else {}))
     made.engine.start()
-    wait_until(lambda: len(made.processes) == 4 if loading else made.engine.url)
+    wait_until(lambda: len(made.processes) == 4 if loading else made.engine.status().url)
     started_s = time.monotonic()
     made.engine.stop()
     assert time.monotonic() - started_s < STOP_S
@@ -187,28 +197,28 @@ def test_nothing_is_left_when_the_supervising_process_is_killed(tmp_path: Path, 
     script = (
         "import sys; from pathlib import Path; from models.cancellation import CancelToken;"
         "from models.engines.tensorrt_llm import TensorRtLlm; from tests.standins.supervised import a_profile;"
-        "engine = TensorRtLlm(a_profile(), Path(sys.argv[1]), 'tiny', Path(sys.argv[2]), Path(sys.argv[3]),"
-        " environment={'TEST_MARKER': sys.argv[4], 'STANDIN_IGNORE_TERM': '1'});"
-        "engine.wait_ready(CancelToken()); print('ready', flush=True); sys.stdin.read()"
+        "engine = TensorRtLlm(a_profile(), Path(sys.argv[1]), 'tiny', Path(sys.argv[2]), Path(sys.argv[3]));"
+        "engine.address(CancelToken()); print(*engine._mark.values(), flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", script, str(checkpoint), str(STANDIN), str(tmp_path / "engine"), tmp_path.name]
+    program = a_standin(tmp_path / "trtllm-serve", IGNORE_TERM=1)
+    command = [sys.executable, "-c", script, str(checkpoint), str(program), str(tmp_path / "engine")]
     root = STANDIN.parents[2]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == "ready\n"
-        assert len(processes_with("TEST_MARKER", tmp_path.name)) == 4
+        mark = parent.stdout.readline().strip()
+        assert len(processes_with(MARK_VARIABLE, mark)) == 4
         parent.kill()
-    wait_until(lambda: not processes_with("TEST_MARKER", tmp_path.name), limit_s=STOP_S)
+    wait_until(lambda: not processes_with(MARK_VARIABLE, mark), limit_s=STOP_S)
 
 
 def test_when_the_guard_is_killed_its_orphans_are_ended_and_the_engine_comes_back(
     standin: Callable[..., Standin],
 ) -> None:
     made = standin()
-    made.engine.wait_ready(CancelToken())
+    made.engine.address(CancelToken())
     orphans = {process.pid for process in made.processes}
     kill(made.engine)
-    made.engine.wait_ready(CancelToken())
+    made.engine.address(CancelToken())
     assert len(made.processes) == 4
     assert not orphans & {process.pid for process in made.processes}
 
@@ -222,7 +232,7 @@ def test_what_the_engine_says_of_its_loading_is_in_the_status(standin: Callable[
 
 def test_one_that_says_it_is_unwell_is_not_ready_until_it_is_well_again(standin: Callable[..., Standin]) -> None:
     made = standin()
-    made.engine.wait_ready(CancelToken())
+    made.engine.address(CancelToken())
     made.be_unwell(True)
     wait_until(lambda: made.engine.status().state == "loading")
     made.be_unwell(False)
@@ -235,7 +245,7 @@ def test_one_that_stays_unwell_or_silent_is_started_again(supervise: Callable[..
     for state in ("unwell", "silent"):
         program = Cat(state=state)  # type: ignore[arg-type]  # one of the literals
         supervisor = supervise(program, unwell_limit_s=0.05)
-        supervisor.wait_ready(CancelToken())
+        supervisor.address(CancelToken())
         program.ready = state == "silent"
         wait_until(lambda program=program: len(program.launches) > 1)  # type: ignore[misc]  # bound now
 
@@ -243,7 +253,7 @@ def test_one_that_stays_unwell_or_silent_is_started_again(supervise: Callable[..
 def test_silence_for_a_moment_does_no_harm(supervise: Callable[..., Supervisor]) -> None:
     program = Cat(state="silent")
     supervisor = supervise(program, unwell_limit_s=60.0)
-    supervisor.wait_ready(CancelToken())
+    supervisor.address(CancelToken())
     assert program.asked.wait(10)
     assert supervisor.status().state == "ready"
 
@@ -262,14 +272,39 @@ def test_a_start_that_fails_is_told_and_tried_again(supervise: Callable[..., Sup
     with pytest.raises(
         EngineUnavailable, match=r"cannot be started.*/no/such/program.*2 times in a row.*again in 60 s"
     ):
-        supervisor.wait_ready(CancelToken())
+        supervisor.address(CancelToken())
     assert len(program.launches) == 2
 
 
 def test_one_that_will_never_be_ready_is_given_up_with_its_reason(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise(Cat(never="it serves another model"), backoff=Backoff(first_s=60))
     with pytest.raises(EngineUnavailable, match="it serves another model"):
-        supervisor.wait_ready(CancelToken())
+        supervisor.address(CancelToken())
+
+
+@pytest.mark.parametrize("where", ["launch", "address", "health"])
+def test_a_fault_of_ours_is_told_and_the_engine_is_started_again(
+    supervise: Callable[..., Supervisor], caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    program = Cat(fault=ZeroDivisionError("nobody thought of it"), fault_at=where)
+    supervisor = supervise(program)
+    supervisor.start()
+    wait_until(lambda: supervisor.status().crashes >= 2)
+    assert "ZeroDivisionError: nobody thought of it" in caplog.text
+    program.fault = None
+    wait_until(lambda: supervisor.state == "ready")
+
+
+def test_the_state_is_told_without_a_look_into_the_log(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EngineLog, "_read", lambda _: pytest.fail("the log was read"))
+    program = Cat(ready=False)
+    supervisor = supervise(program)
+    supervisor.start()
+    assert supervisor.state == "loading"
+    program.ready = True
+    wait_until(lambda: supervisor.state == "ready")
 
 
 def test_a_crash_is_logged_with_what_the_engine_said_last(
@@ -278,13 +313,13 @@ def test_a_crash_is_logged_with_what_the_engine_said_last(
     script = "echo out of paper >&2; exit 3"
     supervisor = supervise(Cat(command=("sh", "-c", script), ready=False), backoff=Backoff(first_s=60))
     with caplog.at_level(logging.WARNING), pytest.raises(EngineUnavailable, match=r"ended with status 3.*engine\.log"):
-        supervisor.wait_ready(CancelToken())
+        supervisor.address(CancelToken())
     assert "out of paper" in caplog.text
 
 
 def test_after_one_crash_a_question_gets_the_new_process_without_a_pause(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise(Cat(), backoff=Backoff(first_s=60))
-    supervisor.wait_ready(CancelToken())
+    supervisor.address(CancelToken())
     first = supervisor.status().pid
     kill(supervisor)
     supervisor.address(CancelToken())
@@ -306,7 +341,7 @@ def test_a_process_that_was_ready_for_long_has_its_crashes_forgiven(supervise: C
 
 def test_whoever_waits_for_a_loading_engine_is_told_after_its_patience(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise(Cat(ready=False), patience_s=0.05)
-    with pytest.raises(EngineUnavailable, match=r"cat is still loading, 0 s so far"):
+    with pytest.raises(EngineUnavailable, match=r"cat is not ready after 0 s: loading for 0 s"):
         supervisor.address(CancelToken())
 
 
@@ -317,7 +352,7 @@ def test_waiting_is_cancelled_at_once(supervise: Callable[..., Supervisor]) -> N
     timer.start()
     started_s = time.monotonic()
     with pytest.raises(Cancelled):
-        supervisor.wait_ready(cancel)
+        supervisor.address(cancel)
     assert time.monotonic() - started_s < 5
     timer.join()
 
@@ -325,7 +360,7 @@ def test_waiting_is_cancelled_at_once(supervise: Callable[..., Supervisor]) -> N
 def test_before_the_start_and_after_the_stop_there_is_no_process(supervise: Callable[..., Supervisor]) -> None:
     program = Cat()
     supervisor = supervise(program)
-    assert (supervisor.status().state, supervisor.alive, supervisor.url) == ("not started", False, None)
+    assert (supervisor.state, supervisor.alive, supervisor.status().url) == ("not started", False, None)
     supervisor.stop()
     with pytest.raises(EngineUnavailable, match="was stopped"):
         supervisor.start()

@@ -165,10 +165,26 @@ def test_the_header_of_a_gguf_file_is_read_past_arrays_of_any_type(tmp_path: Pat
     assert (entry.shape.layers, entry.shape.head_dim, entry.shape.vocabulary) == (3, 16, 2)
 
 
+def replaced(key: str, pair: bytes) -> list[bytes]:
+    return [pair if each.startswith(text(key)) else each for each in PAIRS]
+
+
+def test_where_layers_differ_the_largest_is_planned_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.gguf"
+    numbers = struct.pack("<IIQ3i", 9, 5, 3, 1, 4, 2)
+    file.write_bytes(gguf(replaced("llama.attention.head_count_kv", text("llama.attention.head_count_kv") + numbers)))
+    shape = read_checkpoint(file).shape
+    assert shape is not None
+    assert shape.kv_heads == 4
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
+        gguf(replaced("llama.attention.head_count", number("llama.attention.head_count", 0))),
+        gguf(replaced("llama.block_count", text("llama.block_count") + struct.pack("<If", 6, float("inf")))),
+        gguf(replaced("llama.block_count", text("llama.block_count") + struct.pack("<IIQ3i", 9, 5, 3, 1, 4, 2)))[:-60],
         gguf(PAIRS, magic=b"GGML"),
         gguf(PAIRS, version=1),
         gguf(PAIRS)[:200],

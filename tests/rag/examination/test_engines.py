@@ -186,6 +186,15 @@ def test_a_key_that_is_named_and_not_there_is_an_error_and_nothing_is_sent(serve
     assert shown == []
 
 
+def test_a_tokenizer_may_be_named_from_the_home_folder(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    url, _ = serve()
+    assert engines.examine_remote(setting(url, tokenizer="~/tokenizer.json"), ())["severity"] == "ok"
+
+
 def test_a_tokenizer_that_is_named_and_not_there_is_an_error(serve: Serve, tmp_path: Path) -> None:
     url, _ = serve()
     found = engines.examine_remote(setting(url, tokenizer=tmp_path / "tokenizer.json"), ())
