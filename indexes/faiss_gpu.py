@@ -12,6 +12,7 @@ was run on a card. Three traits of FAISS shape it:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -82,7 +83,7 @@ class GpuDevice:
         return self._budget_bytes - WORKSPACE_BYTES - sum(copy.bytes for copy in self._copies)
 
 
-class _FaissCopy:
+class _FaissCopy(ABC):
     """What the three kinds have in common; each makes its own index."""
 
     kind: ClassVar[str]
@@ -125,8 +126,9 @@ class _FaissCopy:
         self._index = None
         self._vectors = 0
 
+    @abstractmethod
     def _fill(self, vectors: Vectors) -> None:
-        raise NotImplementedError
+        """Make the index of all vectors."""
 
     def _search(self, queries: Vectors, k: int) -> tuple[Vectors, Ids]:
         found: tuple[Vectors, Ids] = self._index.search(queries, k)

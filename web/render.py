@@ -138,8 +138,8 @@ def _references(citations: Sequence[Citation]) -> str:
 
 def _check(citation: Citation) -> str:
     if citation.verified:
-        return '<span class="lx-check" title="The quote stands on that page, letter for letter">verified</span>'
-    return '<span class="lx-check lx-doubt" title="The quote was not found letter for letter">not verified</span>'
+        return '<span class="lx-check" title="The quote stands on that page, letter for letter">quote found</span>'
+    return '<span class="lx-check lx-doubt" title="The quote was not found letter for letter">quote not found</span>'
 
 
 def _closest(turn: Turn) -> str:

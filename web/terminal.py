@@ -190,7 +190,7 @@ def _print_ask(console: Console, result: Message) -> None:
     console.print()
     for citation in result["citations"]:
         place = citation["file"] + (f", page {citation['page']}" if citation["page"] else "")
-        mark = "" if citation["verified"] else " (not verified)"
+        mark = "" if citation["verified"] else " (quote not found)"
         console.print(f"[{citation['n']}] {place}, version {citation['version']}{mark}", markup=False, style="cyan")
     if result["engine"]:
         from models.interfaces import Engine

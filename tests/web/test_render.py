@@ -118,7 +118,7 @@ def test_a_marker_without_a_citation_is_not_clickable() -> None:
 def test_an_unverified_citation_says_so() -> None:
     html = render_turn(of_answer(an_answer(citations=(a_citation(verified=False),))))
     assert Tags(html).named("lx-unverified")
-    assert "not verified" in html
+    assert "quote not found" in html
 
 
 def test_a_refusal_looks_different_and_shows_the_closest_passages() -> None:
