@@ -190,6 +190,7 @@ def test_a_collection_can_be_searched_on_a_gpu(filler, vector, tmp_path: Path, m
 
 def test_the_place_of_the_index_is_chosen_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def choose(wished: str, *, card: int | None = 0, budget_bytes: int = GIB) -> tuple[object, str]:
+        # The wish is a literal, which a parameter of a test is not.
         return choose_index_device(wished, why="as told", card=card, budget_bytes=budget_bytes, lock=lambda: LOCK)  # type: ignore[arg-type]
 
     assert choose("cpu") == (CPU, "exact search by FAISS on the CPU, as told")

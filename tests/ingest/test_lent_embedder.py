@@ -108,6 +108,7 @@ class Home:
             threads=1,
             parsers=1,
         )
+        # What is lent fulfils the protocol by passing every call on.
         give: Callable[[], Embedder] | None = None if lent is None else lambda: lent  # type: ignore[assignment, return-value]
         self.process = IngestProcess(setup, log_file=folder / "ingest.log", embedder=give)
         self.embedder = lent

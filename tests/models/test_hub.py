@@ -62,7 +62,7 @@ def hub() -> Iterator[StandInHub]:
 
 
 def origins(hub: StandInHub, **changes: object) -> Origins:
-    return replace(Origins(hub_url=hub.url, retry_waits_s=(0.0, 0.0)), **changes)  # type: ignore[arg-type]
+    return replace(Origins(hub_url=hub.url, retry_waits_s=(0.0, 0.0)), **changes)  # type: ignore[arg-type]  # by name
 
 
 def files_in(folder: Path) -> set[str]:

@@ -240,7 +240,7 @@ def test_what_was_shown_stays_when_the_engine_breaks_off_and_the_answer_says_tha
 
 def test_a_refused_request_is_quoted_for_too(answerer: Answerer, collection: Collection) -> None:
     class Refusing(ScriptedModel):
-        def stream(self, *_: object, **__: object) -> Iterator[ChatDelta]:  # type: ignore[override]
+        def stream(self, *_: object, **__: object) -> Iterator[ChatDelta]:  # type: ignore[override]  # takes all
             raise EngineRefused("the prompt is too long", status=400)
             yield
 

@@ -30,7 +30,7 @@ def a_profile(**changes: object) -> Profile:
         "tensor_parallel": 1, "gpus": (0,), "context_tokens": 8192, "concurrency": 4, "kv_bytes_per_token": 65536,
         "memory": (MemoryPlan("GPU 0", 24 * GIB, parts),), "fit": "runnable",
     }  # fmt: skip
-    return Profile(**{**values, **changes})  # type: ignore[arg-type]
+    return Profile(**{**values, **changes})  # type: ignore[arg-type]  # by name
 
 
 @dataclass

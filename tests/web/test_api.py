@@ -278,6 +278,14 @@ def test_a_failed_answer_is_an_error_with_its_status() -> None:
     assert caught.value.status == 503
 
 
+@pytest.mark.parametrize(("next_", "reason"), [("end", "length"), ("engine", "stop"), ("quote", "stop")])
+def test_an_answer_that_its_engine_broke_off_says_so_in_openais_own_field(next_: str, reason: str) -> None:
+    answer = Answer("Why?", "So.", "generate", False, 0.9, (), (), "llama")
+    lost = EngineLost("It broke off.", next_)  # type: ignore[arg-type]  # one of the literals
+    events: list[Event] = [Token("So."), lost, Done(answer)]
+    assert list(pieces_of_answer(events, with_citations=False))[-1].finish_reason == reason
+
+
 def test_a_bare_reply_that_ends_without_a_reason_was_cut_short() -> None:
     assert list(pieces_of_chat([ChatDelta("a")]))[-1].finish_reason == "length"
     whole = Completion("id", 0, "m").whole(list(pieces_of_chat([ChatDelta("a"), ChatDelta("b", "stop", Usage(2, 3))])))

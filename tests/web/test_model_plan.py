@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,10 @@ def shown(capsys: pytest.CaptureFixture[str], name: str | None, settings: Settin
     return capsys.readouterr().out
 
 
-def as_json(capsys: pytest.CaptureFixture[str], name: str | None, settings: Settings, asked: Asked) -> dict:  # type: ignore[type-arg]
+def as_json(capsys: pytest.CaptureFixture[str], name: str | None, settings: Settings, asked: Asked) -> dict[str, Any]:
     assert plan_models(name, settings, asked, as_json=True) == 0
-    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
 
 
 def test_a_family_is_listed_in_the_three_classes_as_nim_does(

@@ -86,9 +86,9 @@ class Scripted:
 
 
 class FailsOnce(Scripted):
-    def stream(self, *arguments: object, **given: object) -> Iterator[ChatDelta]:  # type: ignore[override]
+    def stream(self, *arguments: object, **given: object) -> Iterator[ChatDelta]:  # type: ignore[override]  # passes all on
         self.error = GONE if self.asked == 0 else None
-        return super().stream(*arguments, **given)  # type: ignore[arg-type]
+        return super().stream(*arguments, **given)  # type: ignore[arg-type]  # as they came
 
 
 GONE = EngineUnavailable("it has gone")

@@ -76,7 +76,7 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
 
     def make(program: Cat, **settings: object) -> Supervisor:
         values: dict[str, object] = {"start_limit_s": 30.0, "backoff": QUICK, "health_every_s": 0.02, **settings}
-        made.append(Supervisor(program, tmp_path / "logs" / "engine.log", **values))  # type: ignore[arg-type]
+        made.append(Supervisor(program, tmp_path / "logs" / "engine.log", **values))  # type: ignore[arg-type]  # by name
         return made[-1]
 
     yield make

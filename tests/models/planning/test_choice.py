@@ -23,7 +23,7 @@ FAMILIES = ("llama-3.2-1b-instruct", "llama-3.2-3b-instruct", "llama-3.1-8b-inst
 
 
 def wishes(family: str = "llama-3.1-8b-instruct", **given: object) -> Wishes:
-    return replace(Wishes(CATALOG.language_models(family), LANGUAGE_MODELS), **given)  # type: ignore[arg-type]
+    return replace(Wishes(CATALOG.language_models(family), LANGUAGE_MODELS), **given)  # type: ignore[arg-type]  # by name
 
 
 def machine(cards: str, memory_gib: int = 16) -> Devices:

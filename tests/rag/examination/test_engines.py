@@ -22,7 +22,7 @@ Serve = Callable[..., "tuple[str, list[str | None]]"]
 
 
 def setting(url: str, **other: object) -> EngineSetting:
-    return EngineSetting(**{"name": "office", "url": url, "model": "llama", **other})  # type: ignore[arg-type]
+    return EngineSetting(**{"name": "office", "url": url, "model": "llama", **other})  # type: ignore[arg-type]  # by name
 
 
 def local(devices: Devices, settings: Settings, trtllm: Path | None = None) -> Finding:
