@@ -40,8 +40,8 @@ was checked and on later ones that add another (each list replaces the one befor
 one), and in a whole reply beside `choices` and in the message. `metrics` (milliseconds) and `lectern` (mode, refused,
 confidence, notes, and the `engine` that wrote: name, model, host, place) stand on the last chunk; where an engine fails
 on the way, a chunk has `lectern.engine_lost` (message, and what comes next). A bare model's first chunk has
-`lectern.engine`. A failure before the first word has its own status; a later one is an event with an error object.
-Every stream ends with `data: [DONE]`.
+`lectern.engine`. `finish_reason` is "length" where an engine broke off and the answer is not whole. A failure before
+the first word has its own status; a later one is an event with an error object. Every stream ends with `data: [DONE]`.
 """
 
 
