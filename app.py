@@ -56,13 +56,25 @@ def build_parser() -> argparse.ArgumentParser:
 
     ingest = _add(commands, "ingest", _ingest, "mirror a folder into a collection")
     ingest.add_argument("folder", type=Path, metavar="FOLDER")
-    ingest.add_argument("--watch", action="store_true", help="go on following the folder until stopped")
+    ingest.add_argument("--watch", action="store_true", help="go on following the folder until Ctrl-C")
+    for name, summary in (
+        ("--exclude", "leave out what LINE matches, as in a gitignore file"),
+        ("--include", "only that"),
+    ):
+        ingest.add_argument(name, action="append", metavar="LINE", help=f"{summary}; may be repeated")
     ingest.add_argument("--hidden", action="store_true", help="read names that begin with a dot, too")
     _takes_collection(ingest)
 
     _takes_collection(_add(commands, "status", _simple("status"), "each file: its state, and the reason if not read"))
 
-    show = _add(commands, "show", _simple("show"), "what was read of one file, and why it can or cannot be found")
+    queue = _add(commands, "queue", _queue, "files that wait to be read, or could not be; pause, resume, retry")
+    queue.add_argument("action", nargs="?", choices=("list", "pause", "resume", "retry"), default="list")
+    queue.add_argument(
+        "path", nargs="?", metavar="PATH", help="retry: this file; without it, all that were not read whole"
+    )
+    _takes_collection(queue)
+
+    show = _add(commands, "show", _show, "what was read of one file, and why it can or cannot be found")
     show.add_argument("path", metavar="PATH", help="relative to its folder, or absolute")
     _takes_collection(show)
 
@@ -188,18 +200,29 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _ingest(options: argparse.Namespace) -> int:
     folder = options.folder.expanduser().absolute()
-    arguments: Message = {"folder": str(folder), "collection": options.collection, "hidden": options.hidden}
-    if not options.watch:
+    names = ("collection", "hidden", "exclude", "include", "watch")
+    arguments: Message = {"folder": str(folder), **{name: getattr(options, name) for name in names}}
+    try:
         return _print("ingest", _request("ingest", arguments), options)
-    from ingest.watching import changes_of
-    from rag.session import session
-    from rag.settings import load_settings
+    except KeyboardInterrupt:
+        if options.watch:
+            return 0  # this is how following ends
+        raise
 
-    # One session, so that what is loaded stays loaded. With --json there is a document for each mirror, a line each.
-    with session(load_settings()) as request:
-        for _ in changes_of(folder):
-            _print("ingest", request("ingest", arguments), options)
-    return 0
+
+def _show(options: argparse.Namespace) -> int:
+    # The owner, who looks, has another current folder.
+    absolute = str(Path(options.path).expanduser().absolute())
+    arguments: Message = {"path": options.path, "absolute": absolute, "collection": options.collection}
+    return _print("show", _request("show", arguments), options)
+
+
+def _queue(options: argparse.Namespace) -> int:
+    if options.path and options.action != "retry":
+        print(f"lectern: queue {options.action} takes no path.", file=sys.stderr)
+        return 2
+    arguments: Message = {"path": options.path, "collection": options.collection}
+    return _print("queue", _request(f"queue_{options.action}", arguments), options)
 
 
 def _chat(options: argparse.Namespace) -> int:

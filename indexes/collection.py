@@ -42,6 +42,17 @@ class Collection:
         self.documents = DocumentStore(database, collection_id, self.lexical, self.vectors)
         self.dense = DenseCache(cache_folder, self.vectors, embedder, device)
 
+    @property
+    def paused(self) -> bool:
+        """Whether its files wait, until somebody has them read again."""
+        with self.database.read() as connection:
+            row = connection.execute("SELECT paused FROM collection WHERE id = ?", (self.id,)).fetchone()
+        return bool(row and row["paused"])
+
+    def pause(self, paused: bool) -> None:
+        with self.database.write() as connection:
+            connection.execute("UPDATE collection SET paused = ? WHERE id = ?", (int(paused), self.id))
+
     def chunks(self, chunk_ids: Sequence[int]) -> dict[int, StoredChunk]:
         """Those of `chunk_ids` that a live document of this collection holds, by id. A content that several documents
         share is given to the first of them by path."""

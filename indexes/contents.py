@@ -6,7 +6,7 @@ import json
 import sqlite3
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from indexes.database import Database
@@ -48,10 +48,13 @@ class StoredPage:
 
 @dataclass(frozen=True)
 class StoredElement:
+    """`confidence` (0–1) where the text was recognised in a picture of the page."""
+
     kind: str
     text: str
     page: int | None
     part: str | None
+    confidence: float | None = None
 
 
 class ContentStore:
@@ -85,17 +88,16 @@ class ContentStore:
             page_ids = [
                 _add_page(connection, content_id, first_ordinal + i, page, packed[i]) for i, page in enumerate(pages)
             ]
-        elements = [
-            (page_id, i, *element)
-            for page_id, page in zip(page_ids, pages, strict=True)
-            for i, element in enumerate(page.elements)
-        ]
-        for first in range(0, len(elements), _ELEMENT_BATCH):
-            with self._database.write() as connection:
-                connection.executemany(
-                    'INSERT INTO element (page_id, ordinal, kind, start, "end", level) VALUES (?, ?, ?, ?, ?, ?)',
-                    elements[first : first + _ELEMENT_BATCH],
-                )
+            # In one transaction with the pages: a page that is there is there with all its elements.
+            connection.executemany(
+                """INSERT INTO element (page_id, ordinal, kind, start, "end", level, header_end)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                [
+                    (page_id, i, *element)
+                    for page_id, page in zip(page_ids, pages, strict=True)
+                    for i, element in enumerate(page.elements)
+                ],
+            )
         return page_ids
 
     def add_chunks(
@@ -144,6 +146,24 @@ class ContentStore:
             row = connection.execute("SELECT omissions FROM content WHERE id = ?", (content_id,)).fetchone()
         return [(item["what"], item["reason"]) for item in json.loads(row["omissions"])] if row else []
 
+    def built(self, content_id: int) -> tuple[list[int], int]:
+        """What is there of a content that is being built: (ids of its pages in order, number of its chunks)."""
+        with self._database.read() as connection:
+            pages = connection.execute("SELECT id FROM page WHERE content_id = ? ORDER BY ordinal", (content_id,))
+            page_ids = [row["id"] for row in pages]
+            (chunks,) = connection.execute("SELECT count(*) FROM chunk WHERE content_id = ?", (content_id,)).fetchone()
+        return page_ids, chunks
+
+    def page_text(self, page_id: int) -> tuple[str, list[tuple[str, int, int, int, int]]]:
+        """A page's text, and its elements as (kind, start, end, level, header_end)."""
+        with self._database.read() as connection:
+            (text,) = connection.execute("SELECT text FROM page WHERE id = ?", (page_id,)).fetchone()
+            rows = connection.execute(
+                'SELECT kind, start, "end", level, header_end FROM element WHERE page_id = ? ORDER BY ordinal',
+                (page_id,),
+            ).fetchall()
+        return text, [tuple(row) for row in rows]
+
     def page(self, page_id: int) -> StoredPage | None:
         with self._database.read() as connection:
             row = connection.execute("SELECT * FROM page WHERE id = ?", (page_id,)).fetchone()
@@ -158,7 +178,9 @@ class ContentStore:
     def elements(self, content_id: int) -> list[StoredElement]:
         """Every element of the content, in reading order."""
         with self._database.read() as connection:
-            pages = connection.execute("SELECT id, number, part, text FROM page WHERE content_id = ?", (content_id,))
+            pages = connection.execute(
+                "SELECT id, number, part, text, confidence FROM page WHERE content_id = ?", (content_id,)
+            )
             by_id = {page["id"]: page for page in pages}
             rows = connection.execute(
                 """SELECT page_id, kind, start, "end" FROM page JOIN element ON element.page_id = page.id
@@ -167,7 +189,13 @@ class ContentStore:
             ).fetchall()
         # Sliced here: SQLite would count the characters from the start of the page for every element.
         return [
-            StoredElement(row["kind"], page["text"][row["start"] : row["end"]], page["number"], page["part"])
+            StoredElement(
+                row["kind"],
+                page["text"][row["start"] : row["end"]],
+                page["number"],
+                page["part"],
+                page["confidence"],
+            )
             for row in rows
             for page in (by_id[row["page_id"]],)
         ]
@@ -183,6 +211,12 @@ class ContentStore:
                     WHERE id = :id AND state <> 'archived' AND NOT {_SHOWN}""",
                 {"id": content_id},
             )
+            for table in ("embed_job", "embedding"):
+                connection.execute(
+                    f"""DELETE FROM {table} WHERE content_id IN
+                        (SELECT id FROM content WHERE id = ? AND state = 'archived')""",
+                    (content_id,),
+                )
         while self._discard_chunks(content_id):
             pass
         for statement in (_DISCARD_ELEMENTS, _DISCARD_PAGES):
@@ -190,17 +224,21 @@ class ContentStore:
                 pass
         self._execute(f"DELETE FROM content WHERE id = ? AND state = 'archived' AND NOT {_CITED}", content_id)
 
-    def collect_garbage(self) -> int:
-        """Discard contents that no document shows any more; returns how many. Only the ingest pipeline may call it,
-        while it builds nothing: a content is without a document until it is published."""
+    def collect_garbage(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Discard contents that no document shows any more; false when `stop` said to leave off. Only the ingest pipeline may call it,
+        while it builds nothing: a content is without a document until it is published. What was half built is kept
+        while files wait to be read, since one of them may go on with it."""
         with self._database.read() as connection:
             rows = connection.execute(
                 f"""SELECT id FROM content WHERE NOT {_SHOWN} AND NOT (state = 'archived' AND {_CITED}
-                    AND NOT EXISTS (SELECT 1 FROM chunk WHERE content_id = content.id))"""
+                    AND NOT EXISTS (SELECT 1 FROM chunk WHERE content_id = content.id))
+                    AND NOT (state = 'building' AND EXISTS (SELECT 1 FROM read_job))"""
             ).fetchall()
         for row in rows:
+            if stop():
+                return False
             self.discard(row["id"])
-        return len(rows)
+        return True
 
     def _execute(self, statement: str, content_id: int) -> int:
         with self._database.write() as connection:
@@ -228,9 +266,20 @@ def _add_page(
     connection: sqlite3.Connection, content_id: int, ordinal: int, page: PageRecord, lines: bytes | None
 ) -> int:
     cursor = connection.execute(
-        """INSERT INTO page (content_id, ordinal, number, part, text, width, height, metadata, lines)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (content_id, ordinal, page.number, page.part, page.text, page.width, page.height, page.metadata, lines),
+        """INSERT INTO page (content_id, ordinal, number, part, text, width, height, metadata, lines, confidence)
+           VALUES (:content, :ordinal, :number, :part, :text, :width, :height, :metadata, :lines, :confidence)""",
+        {
+            "content": content_id,
+            "ordinal": ordinal,
+            "number": page.number,
+            "part": page.part,
+            "text": page.text,
+            "width": page.width,
+            "height": page.height,
+            "metadata": page.metadata,
+            "lines": lines,
+            "confidence": page.confidence,
+        },
     )
     return _row_id(cursor)
 

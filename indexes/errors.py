@@ -4,6 +4,7 @@ StorageError
 ├── NewerDatabase         the data folder was written by a newer Lectern
 ├── UnknownCollection     no collection has that name
 ├── EmbedderMismatch      vectors or a cache made by another embedder
+├── ContentGone           a content was discarded while somebody was about to publish it; build it again
 ├── DamagedCache          an index file that cannot be read; it is rebuilt from the database
 ├── FaissUnusable         FAISS is not installed, or its libraries are missing
 ├── DeviceFailed          a GPU cannot hold or search its copy of an index; the CPU does it
@@ -31,6 +32,10 @@ class UnknownCollection(StorageError):
 
 
 class EmbedderMismatch(StorageError):
+    pass
+
+
+class ContentGone(StorageError):
     pass
 
 

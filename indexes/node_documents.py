@@ -159,7 +159,7 @@ class NodeDocuments:
 
 
 def _page(node: Node) -> PageRecord:
-    element = ("paragraph", 0, len(node.text), 0)
+    element = ("paragraph", 0, len(node.text), 0, 0)
     return PageRecord(None, node.id, node.text, (element,), (), None, None, node.metadata)
 
 

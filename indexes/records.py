@@ -19,11 +19,12 @@ class PageRecord:
     number: int | None
     part: str | None
     text: str
-    elements: tuple[tuple[str, int, int, int], ...]  # kind, start, end, level
+    elements: tuple[tuple[str, int, int, int, int], ...]  # kind, start, end, level, header_end
     lines: tuple[tuple[int, int, float, float, float, float], ...]
     width: float | None
     height: float | None
     metadata: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,54 @@ class DocumentRow:
     pages_total: int
     chunks: int
     characters: int
+    folder_id: int
+    queued: QueuedRead | None = None
+
+
+@dataclass(frozen=True)
+class QueuedRead:
+    """A document that waits to be read, or is being read (`claimed`). After a transient `fault` it waits until
+    `not_before`. Times are seconds since 1970."""
+
+    enqueued_at: float
+    not_before: float
+    attempts: int
+    fault: str | None
+    claimed: bool
+
+
+@dataclass(frozen=True)
+class ReadJob:
+    """A claimed document: to be read now."""
+
+    document_id: int
+    folder_id: int
+    priority: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What is still to be done for some folders. `oldest_at` is when the oldest of it was noticed, None when nothing
+    waits; `due_at` when the first of it may be begun."""
+
+    files: int
+    size_bytes: int
+    reading: int
+    oldest_at: float | None
+    due_at: float | None
 
 
 @dataclass(frozen=True)
 class FolderRow:
+    """`rules` are gitignore lines; `excluded` counts what they left out at the last full scan; `device` tells the
+    directory that was scanned then from another at the same place."""
+
     id: int
     collection_id: int
     path: str
     hidden: bool
     scanned_at: float | None
+    rules: tuple[str, ...] = ()
+    excluded: int = 0
+    device: str | None = None

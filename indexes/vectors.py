@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -48,22 +49,30 @@ class VectorTable:
         self._scope = {"collection": collection_id, "embedder": embedder_id}
         self.dimension = dimension
 
-    def unembedded(self, after: int, limit: int) -> list[Unembedded]:
-        """Up to `limit` chunks of live documents that have no vector, by ascending id from above `after`."""
+    def enqueue(self, connection: sqlite3.Connection, content_id: int, priority: int) -> None:
+        """Within the caller's transaction: have the chunks of the content embedded that have no vector yet, those of
+        a lower `priority` number first."""
+        connection.execute(
+            """INSERT INTO embed_job (content_id, embedder_id, priority, enqueued_at)
+               SELECT content.id, :embedder, :priority, :now FROM content LEFT JOIN embedding
+                   ON embedding.content_id = content.id AND embedding.embedder_id = :embedder
+               WHERE content.id = :content AND content.chunks > coalesce(embedding.chunks, 0)
+               ON CONFLICT DO UPDATE SET priority = min(priority, excluded.priority)""",
+            {**self._scope, "content": content_id, "priority": priority, "now": time.time()},
+        )
+
+    def unembedded(self, limit: int, priority: int) -> list[Unembedded]:
+        """Up to `limit` chunks of live documents that wait for a vector with that priority, the oldest first."""
         with self._database.read() as connection:
+            # CROSS JOIN: in the order of the queue, up to the limit, instead of all of it and sorted then.
             rows = connection.execute(
                 f"""SELECT chunk.id, chunk.content_id, content.title, chunk.heading, chunk.text, chunk.tokens
-                    FROM chunk JOIN content ON content.id = chunk.content_id
-                    WHERE chunk.id IN (
-                        SELECT waiting.id FROM content LEFT JOIN embedding
-                            ON embedding.content_id = content.id AND embedder_id = :embedder
-                        JOIN chunk AS waiting ON waiting.content_id = content.id
-                        WHERE content.id IN ({LIVE_CONTENTS}) AND content.chunks > coalesce(embedding.chunks, 0)
-                            AND waiting.id > :after AND NOT EXISTS
-                            (SELECT 1 FROM vector WHERE chunk_id = waiting.id AND embedder_id = :embedder)
-                        ORDER BY waiting.id LIMIT :limit)
-                    ORDER BY chunk.id""",
-                {**self._scope, "after": after, "limit": limit},
+                    FROM embed_job CROSS JOIN content ON content.id = embed_job.content_id
+                    CROSS JOIN chunk ON chunk.content_id = content.id
+                    WHERE embed_job.embedder_id = :embedder AND priority = :priority AND {is_live("content.id")}
+                        AND NOT EXISTS (SELECT 1 FROM vector WHERE chunk_id = chunk.id AND embedder_id = :embedder)
+                    ORDER BY embed_job.enqueued_at LIMIT :limit""",
+                {**self._scope, "limit": limit, "priority": priority},
             ).fetchall()
         return [
             Unembedded(
@@ -71,6 +80,39 @@ class VectorTable:
             )
             for row in rows
         ]
+
+    def first_priority(self) -> int | None:
+        """The lowest priority number of the contents that wait for vectors; None when none does."""
+        with self._database.read() as connection:
+            (priority,) = connection.execute(
+                f"""SELECT min(priority) FROM embed_job WHERE embedder_id = :embedder
+                    AND {is_live("embed_job.content_id")}""",
+                self._scope,
+            ).fetchone()
+        return priority if priority is None else int(priority)
+
+    def backlog(self, folder_id: int) -> tuple[int, float | None]:
+        """(chunks without a vector, when the oldest of them were stored) of the folder's documents."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                """SELECT coalesce(sum(content.chunks - coalesce(embedding.chunks, 0)), 0), min(enqueued_at)
+                   FROM embed_job CROSS JOIN content ON content.id = embed_job.content_id
+                   LEFT JOIN embedding ON embedding.content_id = content.id AND embedding.embedder_id = :embedder
+                   WHERE embed_job.embedder_id = :embedder AND EXISTS (SELECT 1 FROM version CROSS JOIN document
+                       ON document.version_id = version.id WHERE version.content_id = content.id
+                       AND document.folder_id = :folder)""",
+                {**self._scope, "folder": folder_id},
+            ).fetchone()
+        return row[0], row[1]
+
+    def embedded(self, content_id: int) -> int:
+        """How many of the content's chunks have a vector."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT chunks FROM embedding WHERE content_id = :content AND embedder_id = :embedder",
+                {**self._scope, "content": content_id},
+            ).fetchone()
+        return row[0] if row else 0
 
     def counts(self) -> tuple[int, int]:
         """(chunks with a vector, chunks) of the live documents."""
@@ -197,9 +239,16 @@ class VectorTable:
             [(self._scope["embedder"], blob, chunk_id) for chunk_id, blob in data.items()],
         ).rowcount
         connection.execute(
-            """INSERT INTO embedding (content_id, embedder_id, chunks) SELECT id, ?, ? FROM content WHERE id = ?
+            """INSERT INTO embedding (content_id, embedder_id, chunks) SELECT id, ?, ? FROM content
+                   WHERE id = ? AND state <> 'archived'
                ON CONFLICT DO UPDATE SET chunks = chunks + excluded.chunks""",
             (self._scope["embedder"], added, content_id),
+        )
+        connection.execute(
+            """DELETE FROM embed_job WHERE content_id = :content AND embedder_id = :embedder
+                   AND (SELECT chunks FROM content WHERE id = :content) <= (SELECT chunks FROM embedding
+                       WHERE content_id = :content AND embedder_id = :embedder)""",
+            {**self._scope, "content": content_id},
         )
         self.log_added(connection, content_id, min(data), max(data))
 

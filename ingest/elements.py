@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["title", "heading", "paragraph", "list_item", "table", "code", "caption", "header", "footer"]
+Kind = Literal["title", "heading", "paragraph", "list_item", "table", "code", "caption", "header", "footer", "picture"]
+"""`picture`: text that was recognised in a picture inside of a page of text."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Line:
 @dataclass(frozen=True)
 class Page:
     """One unit of text. `number` counts from 1 where the format has pages (PDF page, slide), else None; `part` is the
-    member of an archive, the attachment of a message, or the sheet. `width` and `height` are points, where known."""
+    member of an archive, the attachment of a message, or the sheet. `width` and `height` are points, where known.
+    `confidence` (0–1) says how sure text recognition was, where the page's text was recognised."""
 
     number: int | None
     part: str | None
@@ -47,6 +49,7 @@ class Page:
     lines: tuple[Line, ...] = ()
     width: float | None = None
     height: float | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TypeVar, get_args
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
 
 from ingest.elements import Element, Kind, Line, Omission, Page, Summary
 from ingest.errors import Encrypted, IngestError, LimitReached, Unreadable, Unsupported
 from ingest.limits import Limits
+from ingest.task import OcrOptions, Task
 
 Message = dict[str, object]
 T = TypeVar("T")
@@ -58,12 +60,33 @@ def encode_page(page: Page) -> Message:
         "lines": [[line.start, line.end, line.left, line.top, line.right, line.bottom] for line in page.lines],
         "width": page.width,
         "height": page.height,
+        "confidence": page.confidence,
     }
     return {"page": fields}
 
 
+def was_recognised(message: Message) -> bool:
+    """Whether the message is a page whose text was recognised in a picture."""
+    page = message.get("page")
+    return isinstance(page, dict) and page.get("confidence") is not None
+
+
 def encode_summary(summary: Summary, resident_bytes: int, peak_bytes: int) -> Message:
     return {"summary": asdict(summary), "resident_bytes": resident_bytes, "peak_bytes": peak_bytes}
+
+
+def encode_task(path: str, reader: str, ocr: OcrOptions, first_page: int) -> Message:
+    """The request to read a file."""
+    return {"parse": {"path": path, "reader": reader, "ocr": asdict(ocr), "first_page": first_page}}
+
+
+def decode_task(value: object, limits: Limits) -> tuple[Path, str, Task]:
+    """Path, reader, task. Only the parent says this, so that types are not doubted."""
+    fields = _mapping(value)
+    ocr = cast("dict[str, Any]", fields["ocr"])
+    options = OcrOptions(engine=ocr["engine"], languages=tuple(ocr["languages"]))
+    task = Task(limits, options, first_page=cast(int, fields["first_page"]))
+    return Path(str(fields["path"])), str(fields["reader"]), task
 
 
 def encode_error(error: IngestError) -> Message:
@@ -101,6 +124,7 @@ def decode_page(value: object, limits: Limits) -> Page:
         lines=lines,
         width=_optional(fields.get("width"), _length),
         height=_optional(fields.get("height"), _length),
+        confidence=_optional(fields.get("confidence"), _share),
     )
 
 
@@ -185,6 +209,13 @@ def _length(value: object) -> float:
     if length <= 0:
         raise BadMessage("a length above zero was expected")
     return length
+
+
+def _share(value: object) -> float:
+    share = _coordinate(value)
+    if not 0 <= share <= 1:
+        raise BadMessage("a share from 0 to 1 was expected")
+    return share
 
 
 def _text(value: object, longest: int) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,14 +15,18 @@ from pathlib import Path
 from typing import IO
 
 from ingest import messages
-from ingest.errors import ParserDied, ParserUnavailable
+from ingest.errors import ParserDied, ParserKilled, ParserUnavailable
 from ingest.limits import Limits
 from ingest.messages import BadMessage, Message
 from ingest.network_ban import NetworkBan
 from ingest.parser_process import OUT_OF_MEMORY
 from ingest.sandbox import SandboxReport, kill_family
+from ingest.scratch import Scratch
+from models.engines.families import end_family, new_mark
 
 START_S = 60.0
+END_FAMILY_S = 2.0
+SIGKILL = 9
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 
 
@@ -38,7 +40,9 @@ class ParserChild:
     def __init__(self, limits: Limits, *, niceness: int, network: NetworkBan) -> None:
         self._limits = limits
         self._killed_because: str | None = None
-        self._scratch = Path(tempfile.mkdtemp(prefix="lectern-parser-"))
+        self._own = Scratch()
+        self._scratch = self._own.path
+        self._mark = new_mark()  # its converters bear it, also those that left for a session of their own
         self._process = self._start()
         self.files_read = 0
         self.resident_bytes = 0
@@ -55,9 +59,9 @@ class ParserChild:
         return self._process.poll() is None
 
     def ask(self, request: Message) -> Iterator[Message]:
-        """Send a request and yield its answers as they come. Raises ParserDied, with the reason."""
+        """Send a request and yield its answers as they come. Raises ParserDied or ParserKilled, with the reason."""
         self.idle = False
-        remaining_s = self._limits.wall_s
+        remaining_s, recognising_s = self._limits.wall_s, self._limits.ocr_s
         self._send(request)
         while True:
             started = time.monotonic()
@@ -65,8 +69,13 @@ class ParserChild:
                 message = self._receive(remaining_s, f"time limit: {self._limits.wall_s:g} s for one file")
             else:
                 message = self._receive(self._limits.silence_s, f"time limit: no page for {self._limits.silence_s:g} s")
-            # Only our waiting counts: what the caller does between two pages is not the file's fault.
-            remaining_s -= time.monotonic() - started
+            # Only our waiting counts: what the caller does between two pages is not the file's fault. Text recognition
+            # is slow and has a time of its own.
+            waited_s = time.monotonic() - started
+            if messages.was_recognised(message) and recognising_s > waited_s:
+                recognising_s -= waited_s
+            else:
+                remaining_s -= waited_s
             if messages.FINAL.isdisjoint(message):
                 yield message
                 continue
@@ -80,6 +89,7 @@ class ParserChild:
         """End the process and its converters at once; the first reason given is the one that `ask` reports."""
         self._killed_because = self._killed_because or reason
         kill_family(self._process)
+        end_family(self._mark, grace_s=0, limit_s=END_FAMILY_S)
 
     def close(self) -> None:
         """Leave neither a process nor a file behind."""
@@ -88,7 +98,7 @@ class ParserChild:
         for pipe in (self._input, self._output):
             with suppress(OSError):  # closing flushes, and nobody reads any more
                 pipe.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._own.close()
 
     @property
     def _input(self) -> IO[bytes]:
@@ -108,7 +118,7 @@ class ParserChild:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=self._scratch,
-                env=_environment(self._scratch),
+                env=_environment(self._scratch) | self._mark,
                 start_new_session=True,
             )
 
@@ -116,7 +126,7 @@ class ParserChild:
         try:
             self._send({"start": {"limits": asdict(self._limits), "niceness": niceness, "network": network}})
             ready = self._receive(START_S, f"not ready after {START_S:.0f} s")["ready"]
-        except (ParserDied, KeyError) as exc:
+        except (ParserDied, ParserKilled, KeyError) as exc:
             said = (self._scratch / "errors.txt").read_text(errors="replace")[-800:].strip()
             self.close()
             raise ParserUnavailable(f"No parser process starts. Run `python app.py doctor`. It said: {said}") from exc
@@ -159,13 +169,15 @@ class ParserChild:
         self.resident_bytes = resident if isinstance(resident, int) else 0
         self.peak_bytes = peak if isinstance(peak, int) else 0
 
-    def _obituary(self) -> ParserDied:
+    def _obituary(self) -> ParserDied | ParserKilled:
         """What the parser died of, once it has ended (its output is closed, so it has or is about to)."""
         try:
             status = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill("it closed its output and went on")
             status = self._process.wait()
+        if status == -SIGKILL and not self._killed_because:
+            return ParserKilled("the parser was killed by the system, which was probably out of memory")
         return ParserDied(self._killed_because or _cause(status, self._limits))
 
 
@@ -177,8 +189,6 @@ def _cause(status: int, limits: Limits) -> str:
     name = signal.Signals(-status).name
     if name == "SIGXCPU":
         return f"time limit: {limits.cpu_s} s of processor time"
-    if name == "SIGKILL":
-        return "killed by the system, which was probably out of memory"
     return f"the parser process crashed ({name}), perhaps at its memory limit of {limits.memory_bytes >> 20} MiB"
 
 

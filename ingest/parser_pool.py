@@ -7,20 +7,21 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from ingest import messages
 from ingest.elements import Page, Summary
-from ingest.errors import LimitReached, ParserDied, ParserUnavailable
+from ingest.errors import LimitReached, ParserDied, ParserKilled, ParserUnavailable
 from ingest.formats import Format
 from ingest.limits import Limits
 from ingest.messages import BadMessage, Message
 from ingest.network_ban import NetworkBan
 from ingest.parser_child import ParserChild
 from ingest.sandbox import SandboxReport
+from ingest.task import OcrOptions
 from models.cancellation import CancelToken
 
 logger = logging.getLogger(__name__)
@@ -43,8 +44,10 @@ class ParserPool:
         recycle_bytes: int = 800 << 20,
         niceness: int = 10,
         network: NetworkBan = "namespace",
+        ocr: OcrOptions | None = None,
     ) -> None:
         self._limits = limits
+        self.ocr = ocr or OcrOptions()
         self._recycle_files = recycle_files
         self._recycle_bytes = recycle_bytes
         self._niceness = niceness
@@ -60,10 +63,13 @@ class ParserPool:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="parser-start")
         self.peak_bytes = 0
 
-    def parse(self, path: Path, format: Format, cancel: CancelToken) -> Iterator[Page | Summary]:
-        """Pages as they are read, then one Summary. Raises what the reader raises (Encrypted, Unreadable, …),
-        ParserDied when the file killed its process, and `Cancelled`, upon which the process is gone too."""
-        request: Message = {"parse": {"path": os.path.abspath(path), "reader": format.reader}}
+    def parse(
+        self, path: Path, format: Format, cancel: CancelToken, *, first_page: int = 0
+    ) -> Generator[Page | Summary]:
+        """Pages from `first_page` (from 0) on as they are read, then one Summary. Raises what the reader raises
+        (Encrypted, Unreadable, …), ParserDied when the file killed its process, ParserKilled when the system did, and
+        `Cancelled`, upon which the process is gone too."""
+        request = messages.encode_task(os.path.abspath(path), format.reader, self.ocr, first_page)
         started = time.monotonic()
         with self._borrow(cancel) as child, cancel.closing(lambda: child.kill("cancelled")):
             yield from self._pages(child, request)
@@ -129,7 +135,7 @@ class ParserPool:
         try:
             child = slot if slot is not None and slot.alive else self._fresh(slot)
             yield child
-        except ParserDied as exc:
+        except (ParserDied, ParserKilled) as exc:
             cancel.check()
             logger.warning("a parser process died: %s", exc)
             raise

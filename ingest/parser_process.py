@@ -61,7 +61,7 @@ def _send(answers: BinaryIO, message: Message) -> None:
 def _answers(request: Message, limits: Limits) -> Iterator[Message]:
     try:
         if "parse" in request:
-            yield from _parse(cast(dict[str, str], request["parse"]), limits)
+            yield from _parse(request["parse"], limits)
         else:
             yield _render(cast(dict[str, str], request["render"]), limits)
     except IngestError as exc:
@@ -77,13 +77,18 @@ def _named(exc: Exception) -> str:
     return f"{type(exc).__name__}: {detail[0][:200]}" if detail else type(exc).__name__
 
 
-def _parse(request: dict[str, str], limits: Limits) -> Iterator[Message]:
+def _parse(request: object, limits: Limits) -> Iterator[Message]:
     from ingest.readers.registry import reader_named
 
-    items = reader_named(request["reader"]).read(Path(request["path"]), limits)
-    for item in _within_characters(items, limits.characters):
+    path, reader, task = messages.decode_task(request, limits)
+    pages = 0
+    for item in _within_characters(reader_named(reader).read(path, task), limits.characters):
         if isinstance(item, Page):
-            yield messages.encode_page(item)
+            pages += 1
+            if pages > task.first_page:
+                yield messages.encode_page(item)
+            if item.confidence is not None:
+                sandbox.allow_processor(limits.cpu_s)  # recognising text is slow, and has limits of its own
         else:
             yield messages.encode_summary(item, sandbox.resident_bytes(), sandbox.peak_bytes())
 

@@ -7,13 +7,13 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from ingest.events import Activity, IngestEvent, MirrorDone, MirrorFailed, from_json
+from ingest.events import Activity, FolderState, IngestEvent, InStep, MirrorDone, MirrorFailed, from_json
 from ingest.lending import Lender
 from ingest.lent_embedder import Message
 from ingest.requests import MirrorRequest, WorkerSetup
@@ -22,7 +22,10 @@ from models.interfaces import Embedder
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[1]
 _STOP_S = 3.0
+_RESTART_S, _LONGEST_RESTART_S = 1.0, 60.0
 
+Place = tuple[str, str]
+"""A collection's name and a folder's path."""
 Listener = Callable[[IngestEvent], None]
 
 
@@ -44,7 +47,9 @@ class _Child:
 
     process: subprocess.Popen[str]
     waiting: dict[int, Mirroring] = field(default_factory=dict)
-    activity: Activity | None = None
+    leaving: dict[int, threading.Event] = field(default_factory=dict)
+    activities: dict[Place, Activity] = field(default_factory=dict)
+    folders: dict[Place, FolderState] = field(default_factory=dict)
     ear: threading.Thread | None = None
     lender: Lender | None = None
     sending: threading.Lock = field(default_factory=threading.Lock)
@@ -63,7 +68,8 @@ class _Child:
 
 
 class IngestProcess:
-    """Started with the first folder; started again, if it died, with the next one. Thread-safe."""
+    """Started with the first folder; started again, if it died, with the next one, or at once when it follows folders.
+    Thread-safe."""
 
     def __init__(
         self,
@@ -83,13 +89,21 @@ class IngestProcess:
         self._lock = threading.Lock()
         self._child: _Child | None = None
         self._next_id = 1
-        self._closed = False
+        self._closed = threading.Event()
+        self._following: set[Place] | None = set()  # None: all
+        self._listeners: dict[Place, list[Listener]] = {}
+        self._restart_s = _RESTART_S
 
-    @property
-    def activity(self) -> Activity | None:
-        """What it is doing now; None when idle."""
+    def activity(self, collection: str | None = None) -> Activity | None:
+        """What it is doing now, for that collection or any; None when nothing."""
         with self._lock:
-            return self._child.activity if self._child else None
+            found = list(self._child.activities.values()) if self._child else []
+        return next((activity for activity in found if collection in (None, activity.collection)), None)
+
+    def folder_states(self) -> dict[Place, FolderState]:
+        """How each followed folder is looked at."""
+        with self._lock:
+            return dict(self._child.folders) if self._child else {}
 
     @property
     def process_id(self) -> int | None:
@@ -97,17 +111,75 @@ class IngestProcess:
         with self._lock:
             return self._child.process.pid if self._child and self._child.process.poll() is None else None
 
-    def mirror(self, collection: str, folder: Path, *, hidden: bool, listener: Listener) -> Mirroring:
-        """Have the folder mirrored after those asked for earlier. `listener` hears every event of it, from another
-        thread; the last is MirrorDone or MirrorFailed, whatever happens."""
+    def mirror(
+        self,
+        collection: str,
+        folder: Path,
+        *,
+        hidden: bool,
+        rules: Sequence[str] | None = None,
+        listener: Listener,
+    ) -> Mirroring:
+        """Have the folder mirrored now, beside others. `listener` hears every event of it, from another thread; the
+        last is MirrorDone or MirrorFailed, whatever happens. `rules` of None are those that the folder has."""
         with self._lock:
-            mirroring = Mirroring(MirrorRequest(self._next_id, collection, str(folder), hidden), listener)
+            lines = None if rules is None else tuple(rules)
+            mirroring = Mirroring(MirrorRequest(self._next_id, collection, str(folder), hidden, lines), listener)
             self._next_id += 1
-            if not self._closed and self._ask(mirroring):
+            if not self._closed.is_set() and self._ask(mirroring):
                 return mirroring
-        reason = "Lectern is ending." if self._closed else f"The ingest process does not start; see {self._log_file}."
-        _finish(mirroring, mirroring.fail("closed" if self._closed else "worker_died", reason))
+        closed = self._closed.is_set()
+        reason = "Lectern is ending." if closed else f"The ingest process does not start; see {self._log_file}."
+        _finish(mirroring, mirroring.fail("closed" if closed else "worker_died", reason))
         return mirroring
+
+    def follow_all(self) -> None:
+        """Keep every folder of every collection in step from now on, those that are added later too."""
+        with self._lock:
+            self._following = None
+            self._tell_child({"follow": None})
+
+    def follow(self, collection: str, folder: Path) -> None:
+        """Keep that folder in step from now on."""
+        with self._lock:
+            if self._following is not None:
+                self._following.add((collection, str(folder)))
+                self._tell_child({"follow": [collection, str(folder)]})
+
+    @contextmanager
+    def listening(self, collection: str, folder: Path, listener: Listener) -> Iterator[None]:
+        """Within the block, `listener` hears what happens to the folder, from another thread."""
+        place = (collection, str(folder))
+        with self._lock:
+            self._listeners.setdefault(place, []).append(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners[place].remove(listener)
+
+    def leave(self, collection: str, folder: Path | None, wait_s: float) -> bool:
+        """Work on the folder, or all of the collection, no longer; true once nothing writes for it any more."""
+        with self._lock:
+            if self._following:
+                gone = {place for place in self._following if _is_at(place, collection, folder)}
+                self._following -= gone
+            child = self._child
+            if child is None or child.process.poll() is not None:
+                return True
+            request, left = self._next_id, threading.Event()
+            self._next_id += 1
+            child.leaving[request] = left
+            with suppress(OSError):  # it ended, and whoever waits hears of it
+                child.send({"leave": [collection, str(folder) if folder else None], "id": request})
+        return left.wait(wait_s)
+
+    def wake(self) -> None:
+        """The queue, or a pause, was changed: look at once."""
+        with self._lock:
+            if self._child is not None:
+                with suppress(OSError, ValueError):
+                    self._child.send({"wake": True})
 
     def cancel(self, mirroring: Mirroring) -> None:
         """Stop it, before it begins or in the middle; its listener hears of it."""
@@ -131,7 +203,7 @@ class IngestProcess:
     def close(self) -> None:
         """End the process, in the middle of a file if need be; every listener hears of it. It starts no more."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             child = self._child
             if child is None:
                 return
@@ -144,6 +216,16 @@ class IngestProcess:
             child.process.wait()
         if child.ear is not None and child.ear is not threading.current_thread():
             child.ear.join(_STOP_S)
+
+    def _tell_child(self, message: Message) -> None:
+        """Start one if need be. A new one hears of all that is followed anyway."""
+        if self._closed.is_set():
+            return
+        if self._child is None or self._child.process.poll() is not None:
+            self._child = self._start()
+        else:
+            with suppress(OSError):  # it ended; its successor is told
+                self._child.send(message)
 
     def _ask(self, mirroring: Mirroring) -> bool:
         """Give it to the child, to a new one when it has died; false when that dies at once, too."""
@@ -179,6 +261,9 @@ class IngestProcess:
             child.lender = Lender(self._embedder, child.send)
         with suppress(OSError):  # the request that follows will tell
             child.send(asdict(self._setup))
+            places = [None] if self._following is None else [list(place) for place in self._following]
+            for place in places:
+                child.send({"follow": place})
         child.ear = threading.Thread(target=self._listen, args=(child,), name="ingest-events", daemon=True)
         child.ear.start()
         return child
@@ -193,32 +278,80 @@ class IngestProcess:
                     continue  # the half line of a process that was killed
                 if child.lender is not None and "embed" in fields:
                     child.lender.take(fields)
+                elif "left" in fields:
+                    with self._lock:
+                        child.leaving.pop(fields["left"]).set()
                 else:
-                    self._tell(child, fields.pop("request"), from_json(fields))
+                    request_id = fields.pop("request", None)
+                    self._tell(child, request_id, from_json(fields))
         if child.lender is not None:
             child.lender.close()
         status = child.process.wait()
         code, message = "worker_died", f"The ingest process ended (exit status {status}); {self._log_file} says why."
-        if self._closed:
+        if self._closed.is_set():
             code, message = "closed", "Lectern is ending; what was read stays, and the next run goes on."
         else:
             _log.warning("the ingest process ended with status %s", status)
         with self._lock:
-            left, child.waiting, child.activity = list(child.waiting.values()), {}, None
+            left = list(child.waiting.values())
+            child.waiting, child.activities, child.folders = {}, {}, {}
+            for leaving in child.leaving.values():
+                leaving.set()
             with suppress(OSError):
                 child.input.close()
         for mirroring in left:
             _finish(mirroring, mirroring.fail(code, message))
+        self._restart(child)
 
-    def _tell(self, child: _Child, request_id: int, event: IngestEvent) -> None:
-        last = isinstance(event, MirrorDone | MirrorFailed)
+    def _restart(self, dead: _Child) -> None:
+        """A child that followed folders has a successor, ever later if they keep dying."""
+        while self._following != set() and not self._closed.wait(self._restart_s):
+            self._restart_s = min(2 * self._restart_s, _LONGEST_RESTART_S)
+            try:
+                with self._lock:
+                    if self._child is dead and not self._closed.is_set():
+                        self._child = self._start()
+                return
+            except OSError:  # no process, or no log, can be had just now
+                _log.exception("the ingest process does not start; it is tried again")
+
+    def _tell(self, child: _Child, request_id: int | None, event: IngestEvent) -> None:
+        place = (event.collection, event.folder)
         with self._lock:
-            mirroring = child.waiting.pop(request_id) if last else child.waiting[request_id]
-            child.activity = event if isinstance(event, Activity) else None if last else child.activity
-        if last:
-            _finish(mirroring, event)
-        else:
-            mirroring.listener(event)
+            if isinstance(event, MirrorDone | MirrorFailed):
+                assert request_id is not None
+                last = child.waiting.pop(request_id)
+                if not any(_place_of(mirroring) == place for mirroring in child.waiting.values()):
+                    child.activities.pop(_place_of(last), None)
+            elif isinstance(event, Activity):
+                child.activities[event.collection, event.folder] = event
+            elif isinstance(event, InStep):
+                child.activities.pop((event.collection, event.folder), None)
+                self._restart_s = _RESTART_S
+            elif isinstance(event, FolderState):
+                child.folders[event.collection, event.folder] = event
+            hearing = [
+                mirroring.listener for mirroring in child.waiting.values() if _hears(_place_of(mirroring), event)
+            ]
+            for heard, listeners in self._listeners.items():
+                hearing += listeners if _hears(heard, event) else []
+        if isinstance(event, MirrorDone | MirrorFailed):
+            _finish(last, event)
+            return
+        for listener in hearing:
+            listener(event)
+
+
+def _place_of(mirroring: Mirroring) -> Place:
+    return mirroring.request.collection, mirroring.request.folder
+
+
+def _is_at(place: Place, collection: str, folder: Path | None) -> bool:
+    return place[0] == collection and (folder is None or place[1] == str(folder))
+
+
+def _hears(place: Place, event: IngestEvent) -> bool:
+    return place == (event.collection, event.folder)
 
 
 def _finish(mirroring: Mirroring, event: IngestEvent) -> None:

@@ -1,8 +1,8 @@
-"""The ingest process: `python -m ingest.worker`. Mirrors folders at low priority, so that questions stay quick.
+"""The ingest process: mirrors and follows folders as its parent asks, and says in events what happens.
 
-Speaks JSON lines: the first line on standard input is the set-up, each further one a request or an answer; events go
-to standard output, and so does what the parent is asked to embed. It ends with its parent: the end of standard input is
-its own end, at once, and the database is whole at any moment.
+It reads one JSON object a line from its standard input (first a WorkerSetup, then requests) and writes one event a line
+to its standard output; `ingest.process` is the other end. When the parent dies, its input ends and so does this
+process; when this process dies, the database says what was left to do.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import queue
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from indexes.database import Database
-from indexes.errors import StorageError
+from indexes.errors import StorageError, UnknownCollection
 from indexes.library import Library
+from ingest import scratch
 from ingest.errors import IngestError
 from ingest.events import IngestEvent, MirrorFailed, to_json
+from ingest.following import Following
 from ingest.lent_embedder import LentEmbedder, Loans, Message
 from ingest.limits import Limits
 from ingest.parser_pool import ParserPool
 from ingest.pipeline import Pipeline
 from ingest.requests import MirrorRequest, WorkerSetup
+from ingest.task import OcrEngine, OcrOptions
 from models.cancellation import Cancelled, CancelToken
 from models.catalog import load_catalog
 from models.devices import detect
@@ -36,76 +38,132 @@ from models.errors import ModelError
 from models.interfaces import Embedder
 
 _log = logging.getLogger(__name__)
+_END_S = 1.0
 
 
 class Worker:
-    """Takes requests one after the other; each can be cancelled by its id, before it begins or in the middle."""
+    """Each mirror runs in a thread of its own, so that a small folder need not wait for a large one."""
 
     def __init__(self, setup: WorkerSetup, output: IO[str]) -> None:
         self._setup = setup
         self._output = output
         self._output_lock = threading.Lock()
-        self._requests: queue.SimpleQueue[tuple[MirrorRequest, CancelToken]] = queue.SimpleQueue()
-        self._cancels: dict[int, CancelToken] = {}
+        self._mirrors: dict[int, tuple[MirrorRequest, CancelToken]] = {}
+        self._left: set[int] = set()  # mirrors of folders that nobody wants any more
         self._library = Library(Database(Path(setup.database)), Path(setup.index_cache))
-        self._pool = ParserPool(setup.parsers, Limits())
+        ocr = OcrOptions(cast(OcrEngine, setup.ocr), tuple(setup.ocr_languages))
+        self._pool = ParserPool(setup.parsers, Limits(), ocr=ocr)
         self._loans = Loans(self._write)
-        self._embedder: Embedder | None = None
+        self._starting = threading.Lock()
+        self._pipeline: Pipeline | None = None
+        self._following: Following | None = None
+        self._follows_all = False
 
     def take(self, message: Message) -> None:
-        """One line of the parent's."""
+        """One line of the parent's: {"mirror": …}, {"cancel": id}, {"follow": null or [collection, folder]},
+        {"leave": [collection, folder or null], "id": …}, {"wake": true}, or a vector that it lends."""
         if "mirror" in message:
             request, cancel = MirrorRequest(**message["mirror"]), CancelToken()
-            self._cancels[request.id] = cancel
-            self._requests.put((request, cancel))
+            self._mirrors[request.id] = request, cancel
+            self._begin(self._mirror, request, cancel)
         elif "cancel" in message:
-            if cancel_one := self._cancels.get(message["cancel"]):
-                cancel_one.cancel()
+            if found := self._mirrors.get(message["cancel"]):
+                found[1].cancel()
+        elif "follow" in message:
+            self._begin(self._follow, message["follow"])
+        elif "leave" in message:
+            self._begin(self._leave, *message["leave"], message["id"])
+        elif "wake" in message:
+            if self._pipeline is not None:
+                self._pipeline.wake()
         else:
             self._loans.take(message)
 
-    def run(self) -> None:
-        """Serve requests for ever; the process ends from outside."""
-        while True:
-            request, cancel = self._requests.get()
-            event = self._mirror(request, cancel)
-            del self._cancels[request.id]
-            self._say(request, event)
-
     def close(self) -> None:
-        """Stop what is under way, then the parsers: that they ended is no fault of the files that they read."""
-        for cancel in list(self._cancels.values()):
+        """Stop what is under way, which is given back to the queue, then the parsers."""
+        for _, cancel in list(self._mirrors.values()):
             cancel.cancel()
+        if self._pipeline is not None:
+            self._pipeline.close(_END_S)
         self._pool.close()
 
-    def _mirror(self, request: MirrorRequest, cancel: CancelToken) -> IngestEvent:
+    def _begin(self, work: object, *arguments: object) -> None:
+        threading.Thread(target=work, args=arguments, daemon=True).start()  # type: ignore[arg-type]  # one of our methods
+
+    def _mirror(self, request: MirrorRequest, cancel: CancelToken) -> None:
         def failed(code: str, message: str) -> MirrorFailed:
             return MirrorFailed(request.collection, request.folder, code, message)
 
+        event: IngestEvent
         try:
             cancel.check()
-            return self._pipeline(request.collection).mirror(
-                Path(request.folder),
-                hidden=request.hidden,
-                report=lambda event: self._say(request, event),
-                cancel=cancel,
+            pipeline, _ = self._started()
+            self._library.collection(request.collection)  # one that was removed meanwhile is not made again
+            rules = None if request.rules is None else tuple(request.rules)
+            event = pipeline.mirror(
+                request.collection, Path(request.folder), hidden=request.hidden, rules=rules, cancel=cancel
             )
         except Cancelled:
-            return failed("cancelled", "Stopped on request; what was read so far stays, and the next run goes on.")
+            event = failed("cancelled", "Stopped on request; what was read so far stays, and the next run goes on.")
         except IngestError as exc:
-            return failed(exc.code, str(exc))
+            event = failed(exc.code, str(exc))
         except (StorageError, ModelError) as exc:
-            return failed("not_ready", str(exc))
-        except Exception as exc:  # the edge of this process: the parent must hear of it, and the next request be served
+            event = failed("not_ready", str(exc))
+        except Exception as exc:  # the edge of this process: the parent must hear of it
             _log.exception("mirroring failed")
-            return failed("internal_error", f"{type(exc).__name__}: {exc}. The log of the ingest process has more.")
+            event = failed("internal_error", f"{type(exc).__name__}: {exc}. The log of the ingest process has more.")
+        self._write({"request": request.id, **to_json(event)})
+        del self._mirrors[request.id]
+        if self._follows_all and request.id not in self._left:
+            self._follow([request.collection, request.folder])  # also when it failed: it is looked at again and again
 
-    def _pipeline(self, collection: str) -> Pipeline:
-        if self._embedder is None:
-            self._embedder = self._open_embedder()
-        self._library.collection(collection)  # one that was removed meanwhile is not made again
-        found = self._library.ensure(collection, embedder=self._embedder.identity, dimension=self._embedder.dimension)
-        return Pipeline(found, self._pool, self._embedder, readers=self._setup.parsers)
+    def _follow(self, one: list[str] | None) -> None:
+        """One folder of a collection, or every folder that there is and that comes."""
+        try:
+            pipeline, following = self._started()
+            if one is not None:
+                self._follow_folder(pipeline, following, *one)
+                return
+            self._follows_all = True
+            for name in self._library.names():
+                for row in self._library.collection(name).documents.folders():
+                    self._follow_folder(pipeline, following, name, row.path)
+        except (StorageError, ModelError, IngestError) as exc:  # the edge of this thread
+            _log.warning("folders are not followed: %s", exc)
+
+    def _follow_folder(self, pipeline: Pipeline, following: Following, name: str, path: str) -> None:
+        try:
+            collection = pipeline.collection(name)
+        except StorageError as exc:  # of another embedder: its folders wait, the others do not
+            _log.warning("%s is not followed: %s", path, exc)
+            return
+        row = next((row for row in collection.documents.folders() if row.path == path), None)
+        if row is not None and Path(row.path).is_absolute():  # else what another program put in, which is on no disk
+            following.follow(collection, row)
+
+    def _leave(self, collection: str, folder: str | None, request_id: int) -> None:
+        with self._starting:  # what begins while we look would be missed
+            pass
+        for request, cancel in list(self._mirrors.values()):
+            if request.collection == collection and folder in (None, request.folder):
+                self._left.add(request.id)
+                cancel.cancel()
+        try:
+            if self._following is not None:
+                rows = self._library.collection(collection).documents.folders()
+                self._following.leave([row.id for row in rows if folder in (None, row.path)])
+        except UnknownCollection:
+            _log.info("the collection is gone already")
+        self._write({"left": request_id})
+
+    def _started(self) -> tuple[Pipeline, Following]:
+        with self._starting:
+            if self._pipeline is None or self._following is None:
+                self._pipeline = Pipeline(
+                    self._library, self._pool, self._open_embedder(), readers=self._setup.parsers, report=self._say
+                )
+                self._following = Following(self._pipeline, self._say, rescan_s=self._setup.rescan_s)
+            return self._pipeline, self._following
 
     def _open_embedder(self) -> Embedder:
         entry, cache = load_catalog().entry(self._setup.embedder), Path(self._setup.weights_cache)
@@ -119,8 +177,8 @@ class Worker:
         _log.info("embedder: %s", reason)
         return embedder
 
-    def _say(self, request: MirrorRequest, event: IngestEvent) -> None:
-        self._write({"request": request.id, **to_json(event)})
+    def _say(self, event: IngestEvent) -> None:
+        self._write(to_json(event))
 
     def _write(self, message: Message) -> None:
         line = json.dumps(message)
@@ -136,12 +194,12 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    scratch.sweep()
     worker = Worker(WorkerSetup(**json.loads(sys.stdin.readline())), output)
-    threading.Thread(target=worker.run, name="mirror", daemon=True).start()
     for line in sys.stdin:
         worker.take(json.loads(line))
     worker.close()
-    os._exit(0)  # the database needs no farewell, and a mirror may be under way
+    os._exit(0)  # the database needs no farewell, and threads may hang on a disk that does not answer
 
 
 if __name__ == "__main__":

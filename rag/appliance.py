@@ -31,6 +31,7 @@ from rag.conversations import ConversationInfo, ConversationStore
 from rag.errors import BadInput, NotFound, UnknownCollection, UnknownModel
 from rag.events import Answer, Event, Mode, Passage
 from rag.loaded_models import LoadedModels
+from rag.lookup import FileReport, look_up
 from rag.machine import MachineStatus
 from rag.mirrors import Mirrors, log_event
 from rag.observing import Observer
@@ -39,7 +40,7 @@ from rag.question import require_askable, understand
 from rag.salting import Salts
 from rag.served import Readiness, ServedModel
 from rag.sources import Source, page_image_of, source_of
-from rag.status import CollectionStatus, collection_status
+from rag.status import ALL_FILES, CollectionStatus, Wanted, collection_status, find_document
 
 _log = logging.getLogger(__name__)
 DEFAULT_COLLECTION = "default"
@@ -174,9 +175,22 @@ class Appliance:
 
     # Folders
 
-    def status(self, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> CollectionStatus:
+    def status(
+        self, *, identity: Identity, collection: str = DEFAULT_COLLECTION, wanted: Wanted = ALL_FILES
+    ) -> CollectionStatus:
+        """`wanted` says which files are listed."""
         require_read(identity, collection)
-        return collection_status(self._collection(collection), self._mirrors.activity, time.time())
+        activity, states = self._mirrors.activity(collection), self._mirrors.folder_states(collection)
+        return collection_status(self._collection(collection), activity, states, time.time(), wanted)
+
+    def look_up(
+        self, path: str, *, identity: Identity, collection: str = DEFAULT_COLLECTION, absolute: str | None = None
+    ) -> FileReport:
+        """What is known of one file, and why it can or cannot be found; the paths are those of `rag.lookup.look_up`.
+        Raises NotFound."""
+        require_read(identity, collection)
+        states = self._mirrors.folder_states(collection)
+        return look_up(self._collection(collection), path, states, time.time(), absolute)
 
     def collections(self, identity: Identity) -> list[str]:
         self._collection(DEFAULT_COLLECTION)
@@ -192,10 +206,17 @@ class Appliance:
         return self._models.embedder()
 
     def add_folder(
-        self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION, hidden: bool = False
+        self,
+        folder: Path,
+        *,
+        identity: Identity,
+        collection: str = DEFAULT_COLLECTION,
+        hidden: bool = False,
+        rules: Sequence[str] | None = None,
     ) -> None:
-        """Mirror the folder in the background. Raises BadInput when it is not a folder."""
-        self._mirrors.start(*self._to_be_mirrored(folder, identity, collection), hidden=hidden, listener=log_event)
+        """Mirror the folder in the background; `rules` are gitignore lines. Raises BadInput when it is not a folder."""
+        place = self._to_be_mirrored(folder, identity, collection)
+        self._mirrors.start(*place, hidden=hidden, rules=rules, listener=log_event)
 
     def mirror(
         self,
@@ -204,11 +225,42 @@ class Appliance:
         identity: Identity,
         collection: str = DEFAULT_COLLECTION,
         hidden: bool = False,
+        rules: Sequence[str] | None = None,
         cancel: CancelToken,
     ) -> Iterator[IngestEvent]:
         """Mirror the folder and yield what happens; the last event is MirrorDone or MirrorFailed. Leaving off early
-        stops it."""
-        return self._mirrors.run(*self._to_be_mirrored(folder, identity, collection), hidden=hidden, cancel=cancel)
+        stops it. `rules` are gitignore lines; None are those that the folder has."""
+        place = self._to_be_mirrored(folder, identity, collection)
+        return self._mirrors.run(*place, hidden=hidden, rules=rules, cancel=cancel)
+
+    def follow(
+        self, folder: Path, *, identity: Identity, collection: str = DEFAULT_COLLECTION, cancel: CancelToken
+    ) -> Iterator[IngestEvent]:
+        """Keep a folder that is mirrored in step with the disk, and yield what happens, until it is cancelled."""
+        return self._mirrors.follow(*self._to_be_mirrored(folder, identity, collection), cancel)
+
+    def follow_all(self) -> None:
+        """Keep every folder of every collection in step with the disk for as long as the appliance lives."""
+        self._mirrors.follow_all()
+
+    def pause(self, paused: bool, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> None:
+        """Let the files of the collection wait, or have them read again; it stays so over restarts. What is deleted
+        on the disk leaves the index all the same."""
+        require_write(identity, collection)
+        self._collection(collection).pause(paused)
+        self._mirrors.wake()
+
+    def retry(self, path: str | None = None, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> list[str]:
+        """Have a file read again, or all that failed or were quarantined; returns their paths. Raises NotFound."""
+        require_write(identity, collection)
+        documents = self._collection(collection).documents
+        if path is not None:
+            rows = [find_document(self._collection(collection), path)]
+        else:
+            rows = [row for row in documents.all() if row.state in ("failed", "quarantined")]
+        documents.retry([row.id for row in rows])
+        self._mirrors.wake()
+        return [row.path for row in rows]
 
     def cancel_ingest(self, *, identity: Identity) -> None:
         """Stop whatever is being mirrored; what was read stays."""
@@ -308,7 +360,16 @@ class Appliance:
         folder = plain_path(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder} is not a folder. Check the spelling, or whether its disk is there.")
-        return folder, self._made_by_this_embedder(collection)[0]
+        made = self._made_by_this_embedder(collection)[0]
+        for row in made.documents.folders():
+            other = Path(row.path)
+            if folder != other and (folder.is_relative_to(other) or other.is_relative_to(folder)):
+                raise BadInput(
+                    f"{folder} and {other}, which the collection {collection!r} has, lie within each other: "
+                    f"files would be indexed twice. `python app.py collection forget {other}` first, or use "
+                    "another collection."
+                )
+        return folder, made
 
     def _require_model(self, model: str | None) -> None:
         known = [served.id for served in self.models()]

@@ -66,6 +66,9 @@ def build_appliance(settings: Settings, owner: Ownership) -> Appliance:
         threads=choose_embedder_threads(devices)[0],
         parsers=choices.parsers,
         exact_vectors=placement.exact,
+        ocr=settings.ocr,
+        ocr_languages=settings.ocr_languages,
+        rescan_s=settings.rescan_s or None,
     )
     lent = (lambda: for_ingest(models.embedder())) if placement.lends else None
     return Appliance(

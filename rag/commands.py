@@ -1,7 +1,8 @@
 """The commands that need the data folder, run by its owner for itself or for another process.
 
 Each is a generator of messages that are JSON: {"progress": …} on the way, {"text": …} as an answer streams, and
-{"result": …} at the end, which is what `--json` prints. Whoever called prints them; nothing is printed here.
+{"result": …} at the end, which is what `--json` prints; {"document": …} is one of several such results, of a command
+that does not end by itself. Whoever called prints them; nothing is printed here.
 """
 
 from __future__ import annotations
@@ -9,29 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from ingest.events import Activity, FileDone, MirrorFailed
 from models.cancellation import CancelToken
 from rag.access import LOCAL_USER
 from rag.appliance import DEFAULT_COLLECTION, Appliance
-from rag.errors import BadInput, RagError
+from rag.errors import BadInput
 from rag.evaluation import Outcome, QuestionSet, SetQuestion, load_set, percentile_ms, score
 from rag.events import Answer, Done, EngineLost, Failed, Mode, Stage, Token
-from rag.status import show_json, status_json
+from rag.folder_commands import FOLDER_COMMANDS, Arguments, Command, CommandFailed, Message, mirror
 
-Message = dict[str, object]
-Arguments = dict[str, Any]
 _PROGRESS_EVERY = 10
-
-
-class CommandFailed(RagError):
-    """The command could not be done; the message says what, which value, and what to do."""
-
-    code = "command_failed"
 
 
 def run_command(appliance: Appliance, name: str, arguments: Message, cancel: CancelToken) -> Iterator[Message]:
@@ -39,37 +31,6 @@ def run_command(appliance: Appliance, name: str, arguments: Message, cancel: Can
     if name not in COMMANDS:
         raise BadInput(f"There is no command {name!r}: the process that asked is of another version of Lectern.")
     yield from COMMANDS[name](appliance, arguments, cancel)
-
-
-def _ingest(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> Iterator[Message]:
-    started = time.monotonic()
-    collection = arguments.get("collection") or DEFAULT_COLLECTION
-    yield from _mirror(appliance, Path(arguments["folder"]), collection, bool(arguments.get("hidden")), cancel)
-    status = appliance.status(identity=LOCAL_USER, collection=collection)
-    yield {"result": status_json(status, time.monotonic() - started)}
-
-
-def _mirror(
-    appliance: Appliance, folder: Path, collection: str, hidden: bool, cancel: CancelToken
-) -> Iterator[Message]:
-    """Progress until the folder is mirrored. Raises CommandFailed when it cannot be, or is stopped."""
-    events = appliance.mirror(folder, identity=LOCAL_USER, collection=collection, hidden=hidden, cancel=cancel)
-    for event in events:
-        if isinstance(event, MirrorFailed):
-            raise CommandFailed(event.message)
-        if isinstance(event, Activity | FileDone):
-            yield {"progress": {"event": type(event).__name__, **asdict(event)}}
-
-
-def _status(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Iterator[Message]:
-    started = time.monotonic()
-    status = appliance.status(identity=LOCAL_USER, collection=arguments.get("collection") or DEFAULT_COLLECTION)
-    yield {"result": status_json(status, time.monotonic() - started)}
-
-
-def _show(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Iterator[Message]:
-    collection = appliance.collection(arguments.get("collection") or DEFAULT_COLLECTION, identity=LOCAL_USER)
-    yield {"result": show_json(collection, arguments["path"])}
 
 
 def _search(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Iterator[Message]:
@@ -109,25 +70,6 @@ def _begin_conversation(appliance: Appliance, arguments: Arguments, _: CancelTok
     yield {"result": {"conversation": appliance.new_conversation(LOCAL_USER, collection)}}
 
 
-def _collection_list(appliance: Appliance, _: Arguments, __: CancelToken) -> Iterator[Message]:
-    rows = []
-    for name in appliance.collections(LOCAL_USER):
-        status = appliance.status(identity=LOCAL_USER, collection=name)
-        rows.append({"collection": name, "folders": list(status.folders), "totals": status.totals})
-    yield {"result": {"collections": rows}}
-
-
-def _collection_remove(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Iterator[Message]:
-    appliance.remove_collection(arguments["name"], identity=LOCAL_USER)
-    yield {"result": {"removed": arguments["name"]}}
-
-
-def _collection_forget(appliance: Appliance, arguments: Arguments, _: CancelToken) -> Iterator[Message]:
-    collection = arguments.get("collection") or DEFAULT_COLLECTION
-    appliance.forget_folder(Path(arguments["folder"]), identity=LOCAL_USER, collection=collection)
-    yield {"result": {"forgotten": arguments["folder"], "collection": collection}}
-
-
 def _eval(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> Iterator[Message]:
     started = time.monotonic()
     k, limit, run_file = int(arguments.get("k", 10)), arguments.get("limit"), arguments.get("run_file")
@@ -139,7 +81,7 @@ def _eval(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> It
     collection = arguments.get("collection")
     if not collection:
         collection = collection_of(question_set)
-        yield from _mirror(appliance, question_set.documents, collection, True, cancel)
+        yield from mirror(appliance, question_set.documents, collection, cancel, hidden=True)
     ingested = time.monotonic()
     questions = question_set.questions[:limit]
     outcomes: list[Outcome] = []
@@ -221,15 +163,10 @@ def answer_json(answer: Answer) -> Message:
     return {"question": fields.pop("question"), "answer": fields.pop("text"), **fields}
 
 
-COMMANDS: dict[str, Callable[[Appliance, Arguments, CancelToken], Iterator[Message]]] = {
-    "ingest": _ingest,
-    "status": _status,
-    "show": _show,
+COMMANDS: dict[str, Command] = {
+    **FOLDER_COMMANDS,
     "search": _search,
     "ask": _ask,
     "begin_conversation": _begin_conversation,
     "eval": _eval,
-    "collection_list": _collection_list,
-    "collection_remove": _collection_remove,
-    "collection_forget": _collection_forget,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from ingest.task import OcrOptions
 from models.catalog import load_catalog
 from models.devices import Devices, detect
 from models.errors import ModelError
@@ -36,7 +37,9 @@ def examine(settings: Settings) -> list[Finding]:
         partial(storage.examine_owner, settings.home, settings.host, settings.port),
         partial(storage.examine_database, settings.home, settings.embedder),
         installation.examine_sandbox,
+        partial(installation.examine_text_recognition, OcrOptions(settings.ocr, settings.ocr_languages)),
         installation.examine_office,
+        installation.examine_archives,
     ]
     with ThreadPoolExecutor(len(examinations)) as threads:
         return [finding for findings in threads.map(_made, examinations) for finding in findings]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from indexes.collection import Collection
 from indexes.errors import StorageError
-from ingest.events import Activity, IngestEvent, MirrorDone, MirrorFailed
+from ingest.events import Activity, FolderState, IngestEvent, InStep, MirrorDone, MirrorFailed
 from ingest.process import IngestProcess, Mirroring
 from models.cancellation import CancelToken
 from rag.errors import Busy
@@ -24,13 +24,44 @@ class Mirrors:
     def __init__(self, ingest: IngestProcess) -> None:
         self._ingest = ingest
 
-    @property
-    def activity(self) -> Activity | None:
-        """What is being done now; None when nothing is."""
-        return self._ingest.activity
+    def activity(self, collection: str) -> Activity | None:
+        """What is being done for that collection now; None when nothing is."""
+        return self._ingest.activity(collection)
+
+    def folder_states(self, collection: str) -> dict[str, FolderState]:
+        """How each of its followed folders is looked at, by path."""
+        states = self._ingest.folder_states().items()
+        return {folder: state for (name, folder), state in states if name == collection}
+
+    def follow_all(self) -> None:
+        """Keep every folder in step with the disk from now on."""
+        self._ingest.follow_all()
+
+    def follow(self, folder: Path, collection: Collection, cancel: CancelToken) -> Iterator[IngestEvent]:
+        """Keep that folder in step, and yield what happens, until it is cancelled."""
+        events: queue.SimpleQueue[IngestEvent | None] = queue.SimpleQueue()
+        with (
+            self._ingest.listening(collection.name, folder, events.put),
+            cancel.closing(lambda: events.put(None)),
+        ):
+            self._ingest.follow(collection.name, folder)
+            while (event := events.get()) is not None:
+                if isinstance(event, InStep):
+                    _save(collection)
+                yield event
+
+    def wake(self) -> None:
+        """The queue, or a pause, was changed."""
+        self._ingest.wake()
 
     def start(
-        self, folder: Path, collection: Collection, *, hidden: bool, listener: Callable[[IngestEvent], None]
+        self,
+        folder: Path,
+        collection: Collection,
+        *,
+        hidden: bool,
+        rules: Sequence[str] | None = None,
+        listener: Callable[[IngestEvent], None],
     ) -> Mirroring:
         """Begin in the background; `listener` hears every event, from another thread."""
 
@@ -39,12 +70,20 @@ class Mirrors:
                 _save(collection)
             listener(event)
 
-        return self._ingest.mirror(collection.name, folder, hidden=hidden, listener=heard)
+        return self._ingest.mirror(collection.name, folder, hidden=hidden, rules=rules, listener=heard)
 
-    def run(self, folder: Path, collection: Collection, *, hidden: bool, cancel: CancelToken) -> Iterator[IngestEvent]:
+    def run(
+        self,
+        folder: Path,
+        collection: Collection,
+        *,
+        hidden: bool,
+        rules: Sequence[str] | None = None,
+        cancel: CancelToken,
+    ) -> Iterator[IngestEvent]:
         """Yield what happens; the last event is MirrorDone or MirrorFailed. Leaving off early stops it."""
         events: queue.SimpleQueue[IngestEvent] = queue.SimpleQueue()
-        mirroring = self.start(folder, collection, hidden=hidden, listener=events.put)
+        mirroring = self.start(folder, collection, hidden=hidden, rules=rules, listener=events.put)
         return self._until_done(mirroring, events, cancel)
 
     def cancel_all(self) -> None:
@@ -52,13 +91,10 @@ class Mirrors:
             self._ingest.cancel(mirroring)
 
     def stop(self, collection: str, folder: Path | None = None) -> None:
-        """Stop those of the collection, and wait until nothing writes for them any more. Raises Busy."""
-        under_way = self._ingest.under_way(collection, folder)
-        for mirroring in under_way:
-            self._ingest.cancel(mirroring)
-        for mirroring in under_way:
-            if not mirroring.done.wait(_STOP_S):
-                raise Busy(f"{mirroring.request.folder} is being mirrored and does not stop. Try again in a minute.")
+        """Mirror and follow the folder, or all of the collection, no longer; wait until nothing writes for it any
+        more. Raises Busy."""
+        if not self._ingest.leave(collection, folder, _STOP_S):
+            raise Busy(f"{folder or collection} is being mirrored and does not stop. Try again in a minute.")
 
     def close(self) -> None:
         self._ingest.close()

@@ -1,37 +1,46 @@
-"""Hybrid retrieval: meaning and words, fused, and maybe ranked anew; the best chunks of a collection for a question."""
+"""Hybrid retrieval: meaning and words, fused, and maybe ranked anew; the best chunks of a collection for a question.
+
+A table often says nothing of what it is about: only its file's name does. So words of the question that stand in the
+name or title of a document, and not in the chunk, count for each of its chunks like words of the text.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.collection import Collection
-from indexes.records import StoredChunk
+from indexes.lexical import path_words, words
+from indexes.records import Span, StoredChunk
 from models.errors import ModelError
 from models.interfaces import Embedder, Reranker
 from rag.events import Passage
-from rag.question import Question
+from rag.question import Question, stem
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match.
+    """How the signals add up: cosine + `words` · BM25 / best BM25 + `names` · name match / best name match. BM25 is
+    that of the chunk, and of the document's name by its words that the chunk lacks.
 
-    `reranked`: as many of the best a reranker orders anew, where there is one. `joined`: chunks looked at for each
-    passage wanted; those that follow one another are joined up to `passage_characters`. The BM25 weight follows the
-    prototype that the project began with; `docs/decisions/0004-retrieval.md` has what was measured.
+    `named`: as many of the documents that match best by name bring their `nearest` chunks along. `reranked`: as many
+    of the best a reranker orders anew, where there is one. `joined`: chunks looked at for each passage wanted; those
+    that follow one another are joined up to `passage_characters`. The BM25 weight follows the prototype that the
+    project began with; `docs/decisions/0004-retrieval.md` has what was measured.
     """
 
     candidates: int = 100
     words: float = 0.5
     names: float = 0.1
+    named: int = 5
+    nearest: int = 3
     reranked: int = 30
     joined: int = 3
     passage_characters: int = 1600
@@ -90,16 +99,12 @@ class Retriever:
         candidates = max(self._fusion.candidates, k)
         near_ids, _ = collection.dense.search(query, candidates)
         clock.lap("dense")
-        lexical = _shares(collection.lexical.search_chunks(question.terms, candidates))
-        names = _shares(collection.lexical.search_documents(question.terms, candidates))
+        lexical = dict(collection.lexical.search_chunks(question.terms, candidates))
+        names = dict(collection.lexical.search_documents(question.terms, candidates))
         clock.lap("lexical")
-        ids = np.array(sorted({*near_ids.tolist(), *lexical}), dtype=np.int64)
-        cosines = dict(zip(ids.tolist(), collection.dense.similarities(query, ids).tolist(), strict=True))
-        chunks = collection.chunks(ids.tolist())
-        found = [
-            self._fuse(chunk, cosines[i], lexical.get(i, 0.0), names.get(chunk.document_id, 0.0))
-            for i, chunk in chunks.items()
-        ]
+        cosines = self._cosines(collection, query, {*near_ids.tolist(), *lexical}, names)
+        chunks = collection.chunks(list(cosines))
+        found = _fused(self._fusion, list(chunks.values()), question, cosines, lexical, names)
         found.sort(key=lambda hit: (-hit.score, hit.chunk.chunk_id))
         ranked = _distinct(found)
         clock.lap("fuse")
@@ -108,9 +113,17 @@ class Retriever:
             clock.lap("rerank")
         return Retrieval(_joined(ranked, k, self._fusion), query, clock.laps_ms)
 
-    def _fuse(self, chunk: StoredChunk, cosine: float, lexical: float, name: float) -> Found:
-        score = cosine + self._fusion.words * lexical + self._fusion.names * name
-        return Found(chunk, score, cosine, lexical, name)
+    def _cosines(
+        self, collection: Collection, query: NDArray[np.float32], ids: set[int], names: dict[int, float]
+    ) -> dict[int, float]:
+        """The cosine of each of `ids`, and of the nearest chunks of the documents that match best by name."""
+        best_named = list(names)[: self._fusion.named]
+        groups = [sorted(ids), *collection.chunks_of_documents(best_named).values()]
+        everything = np.array(list(dict.fromkeys(i for group in groups for i in group)), dtype=np.int64)
+        cosines = dict(zip(everything.tolist(), collection.dense.similarities(query, everything).tolist(), strict=True))
+        for group in groups[1:]:
+            ids.update(sorted(group, key=lambda i: -cosines[i])[: self._fusion.nearest])
+        return {i: cosines[i] for i in sorted(ids)}
 
     def _rerank(self, reranker: Reranker, question: str, found: tuple[Found, ...]) -> tuple[Found, ...]:
         best, rest = found[: self._fusion.reranked], found[self._fusion.reranked :]
@@ -122,6 +135,38 @@ class Retriever:
         # Sorting keeps the fused order of equals.
         ordered = [hit for _, hit in sorted(zip(scores, best, strict=True), key=lambda pair: -pair[0])]
         return (*(replace(hit, score=best[rank].score) for rank, hit in enumerate(ordered)), *rest)
+
+
+def _fused(
+    fusion: Fusion,
+    chunks: Sequence[StoredChunk],
+    question: Question,
+    cosines: dict[int, float],
+    lexical: dict[int, float],
+    names: dict[int, float],
+) -> list[Found]:
+    """The chunks with their signals, in no order; `lexical` and `names` are BM25 by chunk and by document."""
+    asked = {stem(term) for term in question.terms}
+    said = [
+        lexical.get(chunk.chunk_id, 0.0) + names.get(chunk.document_id, 0.0) * _only_in_name(chunk, asked)
+        for chunk in chunks
+    ]
+    most_said, best_name = max(said, default=0.0) or 1.0, max(names.values(), default=0.0) or 1.0
+    found = []
+    for chunk, by_words in zip(chunks, said, strict=True):
+        cosine, share = cosines[chunk.chunk_id], by_words / most_said
+        name = names.get(chunk.document_id, 0.0) / best_name
+        found.append(Found(chunk, cosine + fusion.words * share + fusion.names * name, cosine, share, name))
+    return found
+
+
+def _only_in_name(chunk: StoredChunk, asked: set[str]) -> float:
+    """Of the stems in `asked` that stand in the document's name or title, the share that the chunk itself lacks."""
+    in_name = asked & {stem(word) for word in words(f"{path_words(chunk.file)} {chunk.title}")}
+    if not in_name:
+        return 0.0
+    in_chunk = {stem(word) for word in words(f"{chunk.heading} {chunk.text}")}
+    return len(in_name - in_chunk) / len(in_name)
 
 
 def _read_text(chunk: StoredChunk) -> str:
@@ -153,7 +198,7 @@ class _Run:
         return (
             hit.chunk.document_id == self.hits[0].chunk.document_id
             and hit.chunk.ordinal in (min(ordinals) - 1, max(ordinals) + 1)
-            and sum(len(known.chunk.text) for known in (*self.hits, hit)) <= most_characters
+            and _characters([*self.hits, hit]) <= most_characters
         )
 
     def add(self, hit: Found) -> None:
@@ -161,19 +206,46 @@ class _Run:
 
     @property
     def found(self) -> Found:
-        """One passage: the best chunk's signals and id, all chunks' text and places in reading order."""
+        """One passage: the best chunk's signals and id, all chunks' text and places in reading order. What several of
+        them repeat, the header of a table, stands there once."""
+        if len(self.hits) == 1:
+            return self.hits[0]
         best = self.hits[0]
         chunks = [hit.chunk for hit in sorted(self.hits, key=lambda hit: hit.chunk.ordinal)]
+        said: dict[Span, str] = {}
+        texts = []
+        for chunk in chunks:
+            new = {span: text for span, text in _slices(chunk).items() if not _is_within(span, said)}
+            texts.append("\n".join(new.values()))
+            said |= new
         whole = replace(
             best.chunk,
             heading=chunks[0].heading,
-            text="\n\n".join(chunk.text for chunk in chunks),
-            spans=tuple(span for chunk in chunks for span in chunk.spans),
+            text="\n\n".join(texts),
+            spans=tuple(said),
             part=chunks[0].part,
             page=chunks[0].page,
             page_end=chunks[-1].page_end,
         )
         return replace(best, chunk=whole)
+
+
+def _slices(chunk: StoredChunk) -> dict[Span, str]:
+    """The text of each span; a chunk's text is that of its spans, a line each."""
+    slices, at = {}, 0
+    for span in chunk.spans:
+        length = span[2] - span[1]
+        slices[span] = chunk.text[at : at + length]
+        at += length + 1
+    return slices
+
+
+def _is_within(span: Span, others: Iterable[Span]) -> bool:
+    return any(page == span[0] and start <= span[1] and span[2] <= end for page, start, end in others)
+
+
+def _characters(hits: Sequence[Found]) -> int:
+    return sum(end - start for _, start, end in {span for hit in hits for span in hit.chunk.spans})
 
 
 def _distinct(found: Sequence[Found]) -> tuple[Found, ...]:
@@ -187,12 +259,6 @@ def _distinct(found: Sequence[Found]) -> tuple[Found, ...]:
         else:
             first[text] = hit
     return (*first.values(), *again)
-
-
-def _shares(scores: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """Each score as a share of the best one."""
-    best = max((score for _, score in scores), default=0.0) or 1.0
-    return {i: score / best for i, score in scores}
 
 
 class _Clock:

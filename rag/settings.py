@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import platformdirs
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -21,6 +23,9 @@ from rag.errors import BadInput
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+# ISO 639-1, or one of Tesseract's own names.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(_[a-z_]+)?")
 
 
 class EngineSetting(BaseModel):
@@ -108,6 +113,27 @@ class Settings(BaseSettings):
     """Processor threads for embedding and the language model; 0 chooses."""
     parsers: int = Field(default=0, ge=0)
     """Files read at a time; 0 chooses."""
+    ocr: Literal["rapidocr", "tesseract", "off"] = "rapidocr"
+    """What recognises text in scanned pages and pictures."""
+    ocr_languages: Annotated[tuple[str, ...], NoDecode] = ("en",)
+    """Languages of such texts, the most frequent first, by their ISO 639-1 codes: `en,de`."""
+    rescan_s: float = Field(default=0.0, ge=0)
+    """How often a followed folder is looked at as a whole, beside the changes that the system tells; 0 goes by its
+    file system: every 15 minutes on a local disk, every minute on a network drive."""
+
+    @field_validator("ocr_languages", mode="before")
+    @classmethod
+    def _parted(cls, languages: object) -> object:
+        """From the environment as "en,de"."""
+        return tuple(filter(None, re.split(r"[\s,+]+", languages))) if isinstance(languages, str) else languages
+
+    @field_validator("ocr_languages")
+    @classmethod
+    def _codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [language for language in languages if not _LANGUAGE.fullmatch(language)]
+        if wrong or not languages:
+            raise ValueError(f"{', '.join(wrong) or 'nothing'} is no language code: write ISO 639-1 codes, as in en,de")
+        return languages
 
     @field_validator("engines")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from rag.session import session
 from rag.settings import Settings
+from tests.conftest import end
 
 READ = (
     "csv/csv-semicolon.csv",
@@ -114,8 +116,25 @@ def test_show_keeps_the_contract(lectern, folder: Path) -> None:
     shown = lectern.json("show", folder / "pdf" / "fake-memo.pdf")
     assert shown.keys() >= {"path", "state", "reason", "version", "elements"}
     assert shown["path"] == "pdf/fake-memo.pdf"
-    assert all(element.keys() == {"kind", "text", "page", "part"} for element in shown["elements"])
+    assert all(element.keys() >= {"kind", "text", "page", "part"} for element in shown["elements"])
     assert {element["page"] for element in shown["elements"]} == {1}
+    assert shown["findable"]
+    assert shown["why"]
+
+
+@pytest.mark.usefixtures("ingested")
+def test_show_says_why_a_file_cannot_be_found(lectern, folder: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.txt").write_text("The password of the safe is swordfish.")
+    asked = {
+        "encrypted/password.pdf": ("failed", "password"),
+        "csv/.hidden.txt": ("unknown", "--hidden"),
+        str(tmp_path / "elsewhere.txt"): ("unknown", str(folder)),
+    }
+    with session(Settings(home=lectern.home, cache=cache)) as request:
+        for path, (state, said) in asked.items():
+            shown = list(request("show", {"path": path}))[-1]["result"]
+            assert (shown["state"], shown["findable"]) == (state, False)
+            assert said in " ".join(shown["why"])
 
 
 @pytest.mark.usefixtures("ingested")
@@ -215,6 +234,7 @@ def test_what_cannot_be_done_exits_1_and_says_which_value(lectern, arguments: li
         ["eval", "x", "--limit", "-3"],
         ["collection", "remove"],
         ["models", "fly"],
+        ["queue", "pause", "a.txt"],
     ],
 )
 def test_wrong_usage_exits_2(lectern, arguments: list[str]) -> None:
@@ -264,7 +284,7 @@ def test_doctor_and_models_print_one_document(lectern) -> None:
     assert models["all-minilm-l6-v2"]["installed"]
 
 
-def test_watch_follows_the_folder(lectern, tmp_path: Path) -> None:
+def test_watch_follows_the_folder_until_ctrl_c(lectern, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("The lamp is lit before sunset.")
     process = lectern.start("ingest", tmp_path, "--watch", "--json", "--collection", "watched")
     try:
@@ -272,9 +292,72 @@ def test_watch_follows_the_folder(lectern, tmp_path: Path) -> None:
         assert [file["path"] for file in next(lines)["files"]] == ["a.txt"]
         (tmp_path / "b.txt").write_text("The horn sounds in fog.")
         assert [file["path"] for file in next(lines)["files"]] == ["a.txt", "b.txt"]
+        (tmp_path / "a.txt").unlink()
+        assert [file["path"] for file in next(lines)["files"]] == ["b.txt"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
     finally:
-        process.terminate()
-        process.communicate(timeout=20)
+        end(process)
+
+
+def test_files_are_left_out_by_rules_that_the_folder_keeps(lectern, tmp_path: Path) -> None:
+    for path in ("a.txt", "b.md", "drafts/c.txt", "node_modules/d.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(f"The lamp of {path} is lit before sunset.")
+    into = ("--collection", "ruled")
+    only = lectern.json("ingest", tmp_path, *into, "--include", "*.txt", "--exclude", "drafts/")
+    assert [file["path"] for file in only["files"]] == ["a.txt"]
+    assert only["folder_states"][0]["rules"]
+    kept = lectern.json("ingest", tmp_path, *into)
+    assert [file["path"] for file in kept["files"]] == ["a.txt"]
+    others = lectern.json("ingest", tmp_path, *into, "--exclude", "a.*")
+    assert [file["path"] for file in others["files"]] == ["b.md", "drafts/c.txt"]
+    done = lectern.run("ingest", tmp_path, *into, "--exclude", "x" * 2000)
+    assert done.returncode == 1
+    assert "The rule 'xxx" in done.stderr
+
+
+def test_the_queue_is_paused_resumed_and_tried_again(lectern, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The lamp is lit before sunset.")
+    (tmp_path / "empty.txt").write_text("")
+    place = {"collection": "queued"}
+
+    with session(Settings(home=lectern.home, cache=cache)) as request:
+
+        def last(command: str, **arguments: object) -> dict[str, Any]:
+            return list(request(command, {**place, **arguments}))[-1]
+
+        last("ingest", folder=str(tmp_path))
+        (failed,) = last("queue_list")["result"]["files"]
+        assert (failed["path"], failed["state"]) == ("empty.txt", "failed")
+        assert last("queue_pause")["result"]["paused"]
+        (tmp_path / "b.txt").write_text("The horn sounds in fog.")
+        assert "queue resume" in last("ingest", folder=str(tmp_path))["error"]
+        assert last("queue_retry", path="empty.txt")["result"]["retried"] == ["empty.txt"]
+        waiting = last("queue_list")["result"]
+        assert {file["path"]: file["said"] for file in waiting["files"]} == {"b.txt": "waiting", "empty.txt": "waiting"}
+        assert not last("queue_resume")["result"]["paused"]
+        last("ingest", folder=str(tmp_path))
+        assert [file["state"] for file in last("queue_list")["result"]["files"]] == ["failed"]
+        assert last("status")["result"]["totals"]["indexed"] == 2
+
+
+def test_serve_follows_its_folders_again_without_being_told(lectern, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The lamp is lit before sunset.")
+    lectern.json("ingest", tmp_path, "--collection", "followed")
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "b.txt").write_text("The horn sounds in fog.")
+    with lectern.served() as process:
+        until = time.monotonic() + 60
+        seen: tuple[list[tuple[str, str]], str] = ([], "")
+        while seen != ([("b.txt", "indexed")], "followed"):
+            assert time.monotonic() < until, seen
+            status = lectern.json("status", "--collection", "followed")
+            state = status["folder_states"][0]["state"]
+            followed = "followed" if state in ("watching", "polling") else state
+            seen = ([(file["path"], file["state"]) for file in status["files"]], followed)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def documents(stream: Iterator[str]) -> Iterator[dict[str, Any]]:

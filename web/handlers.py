@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.errors import IngestError
+from ingest.rules import Rules
 from models.cancellation import Cancelled, CancelToken
 from models.errors import ModelError
 from rag.appliance import Appliance
 from rag.errors import RagError
 from rag.events import Event, Failed, Mode, Token
+from rag.status import NO_FILES, Wanted
 from web.render import render_conversations, render_turn, render_turns, render_welcome
-from web.render_documents import render_documents, render_problem
+from web.render_documents import ROWS_SHOWN, render_documents, render_files, render_problem
 from web.render_machine import render_machine
 from web.runs import Runs
 from web.sign_in import signed_in
@@ -40,9 +43,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents' panel, and after how many seconds to look again."""
+    """The documents' panel, its list of files, and after how many seconds to look again."""
 
     html: str
+    files: str
     next_look_s: float
 
 
@@ -69,10 +73,10 @@ class Handlers:
 
     def _welcome(self, collection: str) -> str:
         try:
-            status = self._appliance.status(identity=signed_in(), collection=collection)
+            status = self._appliance.status(identity=signed_in(), collection=collection, wanted=NO_FILES)
         except RagError:
             return render_welcome(has_documents=False)
-        return render_welcome(has_documents=bool(status.files))
+        return render_welcome(has_documents=bool(status.totals.get("files")))
 
     def ask(self, question: str, conversation: str, collection: str, mode: Mode | None, tab: str) -> Iterator[Screen]:
         """Show the answer as it is made, then with the turns before it. A failure or a stop stays on the page, and is
@@ -151,23 +155,37 @@ class Handlers:
         except (RagError, ModelError) as error:
             return render_problem(str(error))
 
-    def look(self, collection: str) -> Documents:
-        """The documents' panel as it is now."""
+    def look(self, collection: str, state: str, name: str) -> Documents:
+        """The documents' panel as it is now; the files of that state, all with "", with `name` in their path."""
+        wanted = Wanted(ROWS_SHOWN, state or None, name.strip())
         try:
-            status = self._appliance.status(identity=signed_in(), collection=collection)
+            status = self._appliance.status(identity=signed_in(), collection=collection, wanted=wanted)
         except RagError as error:
-            return Documents(render_problem(str(error)), TICK_IDLE_S)
-        return Documents(render_documents(status), TICK_IDLE_S if status.activity is None else TICK_BUSY_S)
+            return Documents(render_problem(str(error)), "", TICK_IDLE_S)
+        busy = status.activity is not None or status.queue.waiting or status.queue.reading
+        return Documents(render_documents(status), render_files(status, wanted), TICK_BUSY_S if busy else TICK_IDLE_S)
 
-    def add_folder(self, folder: str, collection: str) -> str:
-        """Begin to mirror a folder; HTML that says what is wrong with it, or nothing."""
+    def add_folder(self, folder: str, rules: str, collection: str) -> str:
+        """Begin to mirror a folder, by these gitignore lines; HTML that says what is wrong with it, or nothing."""
         if not folder.strip():
             return render_problem("Type the full path of a folder on this machine.")
+        path, lines = Path(folder.strip()).expanduser(), rules.splitlines() if rules.strip() else None
         try:
-            self._appliance.add_folder(Path(folder.strip()).expanduser(), identity=signed_in(), collection=collection)
-        except RagError as error:
+            Rules(lines or ())
+            self._appliance.add_folder(path, identity=signed_in(), collection=collection, rules=lines)
+        except (RagError, IngestError) as error:
             return render_problem(str(error))
         return ""
 
-    def stop_reading(self) -> None:
-        self._appliance.cancel_ingest(identity=signed_in())
+    def act(self, act: str, path: str, collection: str) -> str:
+        """Pause or resume the reading, or have a file (all that failed, without a path) read again; HTML that says
+        what is wrong with that, or nothing."""
+        identity = signed_in()
+        try:
+            if act in ("pause", "resume"):
+                self._appliance.pause(act == "pause", identity=identity, collection=collection)
+            elif act == "retry":
+                self._appliance.retry(path or None, identity=identity, collection=collection)
+        except RagError as error:
+            return render_problem(str(error))
+        return ""

@@ -14,7 +14,8 @@ FIRST_LOOK_S = 1.0
 MACHINE_S = 3.0
 MODES = [("Automatic", "automatic"), ("Quote", "quote"), ("Write", "generate")]
 
-# Clicks in our own HTML, handed to Gradio as events that say what was chosen.
+# Clicks in our own HTML, handed to Gradio as events that say what was chosen. What is named `path` in such an event
+# Gradio takes for an upload of its own, and refuses.
 ON_RETRY = """element.addEventListener('click', (event) => {
   const retry = event.target.closest('.lx-retry');
   if (retry) trigger('submit', { question: retry.closest('.lx-answer').dataset.question });
@@ -23,8 +24,11 @@ ON_CONVERSATION = """element.addEventListener('click', (event) => {
   const chosen = event.target.closest('.lx-conversation');
   if (chosen) trigger('select', { conversation: chosen.dataset.conversation });
 });"""
-ON_STOP_READING = """element.addEventListener('click', (event) => {
-  if (event.target.closest('.lx-stop-reading')) trigger('select', {});
+ON_DOCUMENTS = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-act]');
+  if (!button) return;
+  const { act, path = '', state = '' } = button.dataset;
+  trigger('select', { act, file: path, state });
 });"""
 ON_MACHINE = """element.addEventListener('click', (event) => {
   const toggle = event.target.closest('.lx-machine-toggle');
@@ -55,7 +59,12 @@ class Parts:
     new: gr.Button
     scope: gr.Dropdown
     documents: gr.HTML
+    acted: gr.HTML
+    shown_state: gr.State
+    shown_name: gr.Textbox
+    files: gr.HTML
     folder: gr.Textbox
+    rules: gr.Textbox
     add: gr.Button
     added: gr.HTML
     conversations: gr.HTML
@@ -73,7 +82,7 @@ class Parts:
 
 def lay_out(collections: Sequence[str]) -> Parts:
     """Build the parts; to be called within `gr.Blocks`."""
-    parts: dict[str, gr.components.Component] = {"conversation": gr.State("")}
+    parts: dict[str, gr.components.Component] = {"conversation": gr.State(""), "shown_state": gr.State("")}
     with gr.Row(elem_id="lx-shell"):
         with gr.Column(elem_id="lx-left", min_width=0):
             parts |= _left(collections)
@@ -99,13 +108,11 @@ def _left(collections: Sequence[str]) -> dict[str, gr.components.Component]:
         scope = gr.Dropdown(
             list(collections), value=first, label="Collection", elem_classes="lx-scope", filterable=False
         )
-        documents = _html("", elem_id="lx-documents", on_load=ON_STOP_READING)
-        with gr.Row(elem_id="lx-add"):
-            folder = gr.Textbox(
-                label="Folder to add", show_label=False, placeholder="Path of a folder to add", container=False
-            )
-            add = gr.Button("Add", min_width=0, elem_id="lx-add-button")
-        added = _html("", elem_id="lx-added")
+        documents = _html("", elem_id="lx-documents", on_load=ON_DOCUMENTS)
+        acted = _html("", elem_id="lx-acted")
+        adding = _adding()
+        shown_name = _line("Filter the files by name", "Filter by name…", elem_id="lx-filter")
+        files = _html("", elem_id="lx-files", on_load=ON_DOCUMENTS)
         _html('<h2 class="lx-heading">Conversations</h2>')
         conversations = _html("", elem_id="lx-conversations", on_load=ON_CONVERSATION)
     with gr.Column(elem_id="lx-left-foot"):
@@ -115,13 +122,36 @@ def _left(collections: Sequence[str]) -> dict[str, gr.components.Component]:
         "new": new,
         "scope": scope,
         "documents": documents,
-        "folder": folder,
-        "add": add,
-        "added": added,
+        "acted": acted,
+        **adding,
+        "shown_name": shown_name,
+        "files": files,
         "conversations": conversations,
         "machine_toggle": machine_toggle,
         "machine": machine,
     }
+
+
+def _adding() -> dict[str, gr.components.Component]:
+    with gr.Row(elem_id="lx-add"):
+        folder = _line("Folder to add", "Path of a folder to add")
+        add = gr.Button("Add", min_width=0, elem_id="lx-add-button")
+    with gr.Accordion("What to leave out", open=False, elem_id="lx-add-rules"):
+        rules = _line("Rules, as in a gitignore file", "drafts/\n*.bak\n!keep.bak", lines=3)
+    return {"folder": folder, "add": add, "rules": rules, "added": _html("", elem_id="lx-added")}
+
+
+def _line(label: str, placeholder: str, *, lines: int = 1, elem_id: str | None = None) -> gr.Textbox:
+    return gr.Textbox(
+        "",  # else it is None until somebody types
+        label=label,
+        show_label=False,
+        placeholder=placeholder,
+        lines=lines,
+        max_lines=max(lines, 1),
+        container=False,
+        elem_id=elem_id,
+    )
 
 
 def _middle() -> dict[str, gr.components.Component]:

@@ -141,20 +141,30 @@ def _listen_to_conversations(page: gr.Blocks, parts: Parts, handlers: Handlers) 
 
 
 def _listen_to_documents(page: gr.Blocks, parts: Parts, handlers: Handlers) -> None:
-    def look(collection: str) -> Updates:
-        documents = handlers.look(collection)
-        return documents.html, gr.Timer(documents.next_look_s)
+    def look(collection: str, state: str, name: str) -> Updates:
+        documents = handlers.look(collection, state, name)
+        return documents.html, documents.files, gr.Timer(documents.next_look_s)
 
-    def add(folder: str, collection: str) -> Updates:
-        problem = handlers.add_folder(folder, collection)
-        return (gr.skip(), problem) if problem else ("", "")
+    def add(folder: str, rules: str, collection: str) -> Updates:
+        problem = handlers.add_folder(folder, rules, collection)
+        return (gr.skip(), gr.skip(), problem) if problem else ("", "", "")
 
-    scope, seen = [parts.scope], [parts.documents, parts.timer]
-    gr.on([parts.timer.tick, parts.scope.change, page.load], look, scope, seen, **QUIET)
-    wanted, told = [parts.folder, parts.scope], [parts.folder, parts.added]
-    added = gr.on([parts.folder.submit, parts.add.click], add, wanted, told, **QUIET)
-    added.then(look, scope, seen, **QUIET)
-    parts.documents.select(handlers.stop_reading, **QUIET).then(look, scope, seen, **QUIET)
+    def act(collection: str, state: str, event: gr.EventData) -> Updates:
+        if event.act == "show":
+            return str(event.state), gr.skip()
+        return state, handlers.act(str(event.act), str(event.file), collection)
+
+    wanted, seen = [parts.scope, parts.shown_state, parts.shown_name], [parts.documents, parts.files, parts.timer]
+    gr.on([parts.timer.tick, parts.scope.change, page.load], look, wanted, seen, **QUIET)
+    # While one look is under way, of several more only the last counts.
+    parts.shown_name.input(look, wanted, seen, trigger_mode="always_last", **QUIET)
+    folder, told = [parts.folder, parts.rules, parts.scope], [parts.folder, parts.rules, parts.added]
+    added = gr.on([parts.folder.submit, parts.add.click], add, folder, told, **QUIET)
+    added.then(look, wanted, seen, **QUIET)
+    chosen = [parts.scope, parts.shown_state]
+    clicked, changed = [parts.documents.select, parts.files.select], [parts.shown_state, parts.acted]
+    acted = gr.on(clicked, act, chosen, changed, trigger_mode="multiple", **QUIET)
+    acted.then(look, wanted, seen, **QUIET)
 
 
 def _listen_to_machine(parts: Parts, handlers: Handlers) -> None:

@@ -1,4 +1,4 @@
-"""The documents' side of the page as HTML: each file's state and reason, and how far reading has come."""
+"""The documents' side of the page as HTML: how far the index is behind the disk, what is being done, each file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from html import escape
 from pathlib import PurePosixPath
 
 from ingest.events import Activity
-from rag.status import CollectionStatus, FileStatus
-from web.render import counted, duration
+from rag.durations import roughly
+from rag.status import CollectionStatus, FileStatus, FolderStatus, Wanted
+from web.render import counted
 
-# What needs a person comes first, then what is under way; within each, by path.
-ATTENTION = {"quarantined": 0, "failed": 1, "partial": 2, "pending": 3, "skipped": 4, "indexed": 5}
 STATE_WORDS = {
     "indexed": "ready",
     "partial": "read in part",
@@ -20,26 +19,122 @@ STATE_WORDS = {
     "quarantined": "set aside: it broke the reader",
     "pending": "waiting",
 }
-PHASES = {"walking": "Looking for files", "reading": "Reading", "embedding": "Indexing"}
-ROWS_SHOWN = 200
-LAG_WORTH_SAYING_S = 60.0
+CHIPS = {
+    "waiting": "waiting",
+    "quarantined": "set aside",
+    "failed": "not readable",
+    "partial": "in part",
+    "skipped": "skipped",
+    "indexed": "ready",
+}
+FOLDER_WORDS = {
+    "starting": "looking…",
+    "watching": "followed",
+    "polling": "looked at now and then",
+    "missing": "missing",
+    "not followed": "not followed",
+}
+PHASES = {"walking": "Looking for files", "reading": "Reading", "embedding": "Indexing meaning"}
+ROWS_SHOWN = 300
+RETRIED = ("failed", "quarantined")
+MEBIBYTE = 1 << 20
 
 
 def render_documents(status: CollectionStatus) -> str:
-    if not status.folders and not status.files:
+    """The head of the panel: in step or not, what is under way, the folders."""
+    if not status.folders and not status.totals.get("files"):
         return (
             '<div class="lx-empty"><p><strong>No documents yet.</strong></p><p>Type the path of a folder below and '
-            "press Add. Lectern reads it where it is; add it again to have its changes read.</p></div>"
+            "press Add. Lectern reads it where it is, and follows every change in it.</p></div>"
         )
-    folders = "".join(f'<li title="{escape(folder, quote=True)}">{escape(folder)}</li>' for folder in status.folders)
+    folders = "".join(_folder(folder) for folder in status.folder_states)
     return (
-        f'{_activity(status.activity)}<p class="lx-totals">{_totals(status)}</p>'
-        f'<ul class="lx-folders" aria-label="Folders">{folders}</ul>{_files(status.files)}'
+        f'<section class="lx-step-state" data-lag="{status.lag_s:g}">{_headline(status)}'
+        f'<p class="lx-totals">{_totals(status)}</p>{_activity(status.activity)}</section>'
+        f'<ul class="lx-folders" aria-label="Folders">{folders}</ul>'
     )
+
+
+def render_files(status: CollectionStatus, wanted: Wanted) -> str:
+    """The files that are wanted, under chips that choose them by state."""
+    if not status.totals.get("files"):
+        return ""
+    rows = "".join(_file(file) for file in status.files)
+    hidden = status.matching - len(status.files)
+    more = f'<p class="lx-hint">and {counted(hidden, "more file")}: filter by name</p>' if hidden > 0 else ""
+    none = "" if status.files else _none(wanted)
+    collection = escape(status.collection, quote=True)
+    return (
+        f'<div class="lx-chips" role="group" aria-label="Show">{_chips(status, wanted)}</div>'
+        f'<ul class="lx-files" aria-label="Files" data-collection="{collection}">{rows}</ul>{none}{more}'
+    )
+
+
+def _none(wanted: Wanted) -> str:
+    """Whoever looks for a file that is not listed may ask why."""
+    name = escape(wanted.name, quote=True)
+    asks = f' <button type="button" class="lx-act" data-file="{name}">Why is it not here?</button>' if name else ""
+    return f'<p class="lx-hint lx-none" role="status">No file is like that.{asks}</p>'
 
 
 def render_problem(message: str) -> str:
     return f'<p class="lx-problem" role="alert">{escape(message)}</p>'
+
+
+def _headline(status: CollectionStatus) -> str:
+    kind, said = _standing(status)
+    queue = status.queue
+    if queue.paused:
+        buttons = _button("resume", "Resume")
+    else:
+        buttons = _button("pause", "Pause") if status.activity or queue.waiting or queue.reading else ""
+    failed = sum(status.totals.get(state, 0) for state in RETRIED)
+    if failed:
+        title = "Reads again every file that failed, was set aside, was skipped or read in part"
+        buttons += _button("retry", f"Retry failed ({failed:,})", title=title)
+    return (
+        f'<div class="lx-standing" data-kind="{kind}"><span role="status">{escape(said)}</span></div>'
+        f'<div class="lx-acts">{buttons}</div>'
+    )
+
+
+def _standing(status: CollectionStatus) -> tuple[str, str]:
+    """(kind, sentence): how the index stands to the disk."""
+    waits = status.queue.waiting + status.queue.reading + status.queue.retrying
+    missing = [folder for folder in status.folder_states if folder.state == "missing"]
+    loose = [folder for folder in status.folder_states if folder.state == "not followed"]
+    if status.queue.paused:
+        return "paused", f"Paused · {counted(waits, 'file')} waiting" if waits else "Paused"
+    if missing:
+        return "bad", f"{missing[0].path} is missing: is its disk connected? What was read of it stays."
+    if waits:
+        return "behind", f"{roughly(max(1.0, status.lag_s))} behind the disk"
+    if status.activity is not None and status.activity.phase == "walking":
+        return "behind", "Looking at the disk"
+    if loose:
+        ago = loose[0].scanned_s_ago
+        return "loose", "Not looked through yet" if ago is None else f"Last compared with the disk {roughly(ago)} ago"
+    return "in-step", "In step with the disk"
+
+
+def _button(act: str, word: str, *, path: str = "", title: str = "") -> str:
+    said = f' title="{escape(title, quote=True)}"' if title else ""
+    of = f' data-path="{escape(path, quote=True)}"' if path else ""
+    return f'<button type="button" class="lx-act" data-act="{act}"{of}{said}>{escape(word)}</button>'
+
+
+def _totals(status: CollectionStatus) -> str:
+    totals = status.totals
+    ready = totals.get("indexed", 0) + totals.get("partial", 0)
+    pages, found = totals.get("pages_indexed", 0), totals.get("pages_total", 0)
+    parts = [
+        f"{ready:,} of {counted(totals.get('files', 0), 'file')} ready",
+        counted(pages, "page") if pages == found else f"{pages:,} of {counted(found, 'page')}",
+    ]
+    embedded, chunks = totals.get("chunks_embedded", 0), totals.get("chunks", 0)
+    if embedded < chunks:
+        parts.append(f"found by meaning: {embedded:,} of {counted(chunks, 'passage')}, the others by their words")
+    return " · ".join(parts)
 
 
 def _activity(activity: Activity | None) -> str:
@@ -47,14 +142,13 @@ def _activity(activity: Activity | None) -> str:
         return ""
     done, total = _progress(activity)
     phase = escape(PHASES.get(activity.phase, activity.phase))
-    files = f"{activity.files_done:,} of {counted(activity.files_total, 'file')}"
+    files = f" · {activity.files_done:,} of {counted(activity.files_total, 'file')}" if activity.files_total else ""
     current = escape(activity.current_file or "", quote=True)
     return (
-        f'<div class="lx-activity"><div class="lx-activity-head"><span>{phase} · {files}</span>'
+        f'<div class="lx-activity"><div class="lx-activity-head"><span>{phase}{files}</span>'
         f"<span>{f'{done / total:.0%}' if total else ''}</span></div>{_bar(done, total)}"
-        f'<div class="lx-activity-foot"><span class="lx-current" title="{current}">{current}</span>'
-        f"<span>{_time_left(activity)}</span></div>"
-        '<button type="button" class="lx-stop-reading">Stop reading</button></div>'
+        f'<p class="lx-activity-foot">{escape(_rates(activity))}</p>'
+        f'<p class="lx-activity-foot lx-current" title="{current}">{current}</p></div>'
     )
 
 
@@ -63,10 +157,22 @@ def _bar(done: int, total: int) -> str:
     return f'<progress{amount} aria-label="Reading documents"></progress>'
 
 
+def _rates(activity: Activity) -> str:
+    parts = [
+        f"{activity.pages_per_s:g} pages/s" if activity.pages_per_s else "",
+        f"{activity.chunks_per_s:g} passages/s" if activity.chunks_per_s else "",
+        f"{activity.bytes_done / MEBIBYTE:,.1f} of {activity.bytes_total / MEBIBYTE:,.1f} MB"
+        if activity.bytes_total
+        else "",
+        _time_left(activity),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
 def _time_left(activity: Activity) -> str:
     if activity.eta_s is None:
         return ""
-    return f"about {duration(max(1, round(activity.eta_s)) * 1000).replace('.0 s', ' s')} left"
+    return f"about {roughly(max(1.0, activity.eta_s))} left"
 
 
 def _progress(activity: Activity) -> tuple[int, int]:
@@ -80,33 +186,51 @@ def _progress(activity: Activity) -> tuple[int, int]:
     return min(known, key=lambda count: count[0] / count[1], default=(0, 0))
 
 
-def _totals(status: CollectionStatus) -> str:
-    ready = sum(file.state in ("indexed", "partial") for file in status.files)
-    pages = sum(file.pages_indexed for file in status.files)
-    parts = [f"{ready:,} of {counted(len(status.files), 'file')} ready", counted(pages, "page")]
-    if status.lag_s >= LAG_WORTH_SAYING_S:
-        parts.append(f"compared with the disk {duration(status.lag_s * 1000)} ago")
-    return " · ".join(parts)
+def _folder(folder: FolderStatus) -> str:
+    parts = [FOLDER_WORDS.get(folder.state, folder.state)]
+    if folder.excluded:
+        parts.append(f"{folder.excluded:,} left out by rules")
+    if folder.message:
+        parts.append(folder.message)
+    rules = f"Rules: {', '.join(folder.rules)}" if folder.rules else "No rules but those built in"
+    return (
+        f'<li class="lx-folder" data-state="{escape(folder.state, quote=True)}" title="{escape(rules, quote=True)}">'
+        f'<span class="lx-folder-path">{escape(folder.path)}</span>'
+        f'<span class="lx-folder-state">{escape(" · ".join(parts))}</span></li>'
+    )
 
 
-def _files(files: Sequence[FileStatus]) -> str:
-    ordered = sorted(files, key=lambda file: (ATTENTION.get(file.state, 0), file.path))
-    rows = "".join(_file(file) for file in ordered[:ROWS_SHOWN])
-    hidden = len(ordered) - ROWS_SHOWN
-    more = f'<p class="lx-hint">and {counted(hidden, "more file")}</p>' if hidden > 0 else ""
-    return f'<ul class="lx-files" aria-label="Files">{rows}</ul>{more}'
+def _chips(status: CollectionStatus, wanted: Wanted) -> str:
+    queue = status.queue
+    counts = {**status.totals, "waiting": queue.waiting + queue.reading + queue.retrying}
+    chips = [("", "all", status.totals.get("files", 0))]
+    # One that is chosen stays to be un-chosen, though nothing is left of it.
+    chips += [(state, word, counts.get(state, 0)) for state, word in CHIPS.items()]
+    shown = [chip for chip in chips if not chip[0] or chip[2] or chip[0] == wanted.state]
+    if len(shown) < 3:
+        return ""
+    return "".join(
+        f'<button type="button" class="lx-chip" data-act="show" data-state="{state}" '
+        f'aria-pressed="{str(state == (wanted.state or "")).lower()}">{word} <b>{count:,}</b></button>'
+        for state, word, count in shown
+    )
 
 
 def _file(file: FileStatus) -> str:
     path = PurePosixPath(file.path)
-    folder = f'<span class="lx-file-folder">{escape(str(path.parent))}/</span>' if path.parent.parts else ""
-    reason = f'<span class="lx-file-reason">{escape(file.reason)}</span>' if file.reason else ""
-    state = STATE_WORDS.get(file.state, file.state)
+    parent = f'<span class="lx-file-folder">{escape(str(path.parent))}/</span>' if path.parent.parts else ""
+    absolute = escape(f"{file.folder}/{file.path}" if file.folder else file.path, quote=True)
+    reasons: Sequence[str | None] = (file.waiting.said if file.waiting else None, file.reason)
+    reason = "".join(f'<span class="lx-file-reason">{escape(text)}</span>' for text in reasons if text)
+    retry = _button("retry", "Retry", path=f"{file.folder}/{file.path}") if file.state in RETRIED else ""
+    state = escape(STATE_WORDS.get(file.state, file.state))
+    waiting = file.waiting.state if file.waiting else ""
     return (
-        f'<li class="lx-file" data-state="{escape(file.state, quote=True)}" title="{escape(file.path, quote=True)}">'
-        f'<span class="lx-file-name">{folder}{escape(path.name)}</span>'
-        f'<span class="lx-file-pages">{_pages(file)}</span>'
-        f'<span class="lx-file-state">{escape(state)}</span>{reason}</li>'
+        f'<li class="lx-file" data-state="{escape(file.state, quote=True)}" data-waiting="{waiting}" '
+        f'title="{escape(file.path, quote=True)}">'
+        f'<button type="button" class="lx-file-name lx-file-open" data-file="{absolute}">{parent}{escape(path.name)}'
+        f'</button><span class="lx-file-pages">{_pages(file)}</span>'
+        f'<span class="lx-file-state">{state}{retry}</span>{reason}</li>'
     )
 
 

@@ -1,4 +1,4 @@
-"""The `serve` command: own the data folder, say what was chosen, open the page, mirror the folder behind it."""
+"""The `serve` command: own the data folder, say what was chosen, open the page, keep all folders in step."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def _serve(appliance: Appliance, settings: Settings, docs: Path | None, started:
     appliance.warm_up()
     if docs is not None:
         appliance.add_folder(docs, identity=LOCAL_USER)
+    appliance.follow_all()
     _announce(appliance.describe(), server.url, docs, time.monotonic() - started, as_json)
     server.run()
 
@@ -59,7 +60,7 @@ def _announce(choices: list[str], url: str, docs: Path | None, seconds: float, a
     for choice in choices:
         print(choice, file=sys.stderr)
     if docs is not None:
-        print(f"Mirroring {docs}; the page can be used meanwhile.", file=sys.stderr)
+        print(f"Reading {docs}; the page can be used meanwhile.", file=sys.stderr)
     print(f"\nLectern is at {url} (after {seconds:.1f} s; Ctrl-C ends it)", file=sys.stderr, flush=True)
 
 

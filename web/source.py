@@ -1,4 +1,4 @@
-"""What the page fetches beside Gradio: the source panel's fragment, the picture of a page, and our own assets."""
+"""What the page fetches beside Gradio: the side panel's fragments, the picture of a page, and our own assets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from rag.access import Identity
 from rag.appliance import Appliance
 from rag.errors import Forbidden, NotFound
+from web.render_file import render_file
 from web.render_source import render_missing, render_source
 from web.sign_in import signed_in
 
@@ -32,6 +33,14 @@ def source_routes(appliance: Appliance) -> APIRouter:
         except (NotFound, Forbidden):
             return HTMLResponse(render_missing("This source is no longer kept."), status_code=404, headers=PRIVATE)
         return HTMLResponse(render_source(found), headers=PRIVATE)
+
+    @routes.get("/file")
+    def file(collection: str, path: str, identity: SignedIn) -> HTMLResponse:
+        try:
+            report = appliance.look_up(path, identity=identity, collection=collection)
+        except (NotFound, Forbidden) as error:
+            return HTMLResponse(render_missing(str(error)), status_code=404, headers=PRIVATE)
+        return HTMLResponse(render_file(report), headers=PRIVATE)
 
     @routes.get("/page/{citation_id}.png")
     def page(citation_id: str, identity: SignedIn, width: Annotated[int, Query(ge=200, le=2400)] = 900) -> Response:

@@ -40,6 +40,11 @@ class PageAssembly:
     def empty(self) -> bool:
         return not self._elements
 
+    @property
+    def length(self) -> int:
+        """In characters."""
+        return self._length
+
     def add(self, kind: Kind, text: str, *, level: int = 0, header_length: int = 0, lines: Sequence[Line] = ()) -> None:
         """Append an element; `lines` and `header_length` count from the start of `text`. Blank texts are left out."""
         if not text.strip():
@@ -71,28 +76,3 @@ class PageAssembly:
             self._pieces.append("\n" if tight else "\n\n")
             self._length += 1 if tight else 2
         return self._length
-
-
-def table_text(rows: Sequence[Sequence[str]]) -> tuple[str, int]:
-    """Rows as "a | b | c" lines, and the length of the first. Line breaks inside a cell become spaces, empty cells at
-    the end of a row and empty rows are left out."""
-    lines = []
-    for row in rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        while cells and not cells[-1]:
-            cells.pop()
-        if cells:
-            lines.append(CELL_BREAK.join(cells))
-    return "\n".join(lines), len(lines[0]) if lines else 0
-
-
-def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: more than one cell, none empty or a number, all different, more rows."""
-    if len(rows) < 2:
-        return False
-    names = [cell.strip() for cell in rows[0]]
-    return len(names) > 1 and all(names) and len(set(names)) == len(names) and not any(map(_is_number, names))
-
-
-def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"[-+(]?[\d.,\s%€$£]*\d[\d.,\s%€$£)]*", text))

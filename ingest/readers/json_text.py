@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.elements import Omission, Page, Summary
-from ingest.limits import Limits
 from ingest.readers.assembly import PageAssembly, clean, unix_lines
 from ingest.readers.decoding import read_text
 from ingest.readers.plain import blocks
+from ingest.task import Task
 
 
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
     """A file that is not JSON is read as plain text, and the summary says so."""
-    text = read_text(path, limits)
+    text = read_text(path, task.limits)
     try:
         records = _records(text)
     except (ValueError, RecursionError):

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.elements import Kind, Page, Summary
-from ingest.limits import Limits
 from ingest.readers.assembly import PageAssembly
 from ingest.readers.decoding import read_text
+from ingest.task import Task
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -29,8 +29,8 @@ KINDS: dict[str, Kind] = {
 ITEM_OPEN = "list_item_open"
 
 
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
-    source = read_text(path, limits)
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
+    source = read_text(path, task.limits)
     assembly = PageAssembly()
     title = _front_matter(source, assembly)
     body_title = add_blocks(source[_front_length(source) :], assembly)

@@ -1,8 +1,31 @@
-"""Numbers of pages as a person writes them: "pages 1, 3–5"."""
+"""Numbers of pages as a person writes them: "pages 1, 3–5"; and the pages that were not read, by reason."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ingest.elements import Omission
+
+
+class Omitted:
+    """Pages that were not read, or not wholly, gathered by reason."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, list[int]] = {}
+
+    def add(self, number: int, reason: str) -> None:
+        self._numbers.setdefault(reason, []).append(number)
+
+    def add_all(self, numbers: Iterable[int], reason: str) -> None:
+        for number in numbers:
+            self.add(number, reason)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(self._numbers)
+
+    def omissions(self) -> tuple[Omission, ...]:
+        return tuple(Omission(page_ranges(numbers, most=20), reason) for reason, numbers in self._numbers.items())
 
 
 def page_ranges(numbers: Sequence[int], *, most: int) -> str:

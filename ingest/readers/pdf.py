@@ -1,4 +1,5 @@
-"""PDF by pdfium: text with the place of every line, paragraphs and headings, notes and form values; no OCR."""
+"""PDF by pdfium: text with the place of every line, paragraphs and headings, notes and form values. Pictures of text
+are left to `pdf_scans`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,22 @@ from ingest.elements import Line, Omission, Page, Summary
 from ingest.errors import Encrypted, LimitReached, Unreadable
 from ingest.limits import Limits
 from ingest.readers.assembly import PageAssembly
-from ingest.readers.page_ranges import page_ranges
+from ingest.readers.ocr import Recognition, confidence_of
+from ingest.readers.page_ranges import Omitted
 from ingest.readers.pdf_annotations import annotation_lines
+from ingest.readers.pdf_damage import damage
 from ingest.readers.pdf_layout import Block, Layout
 from ingest.readers.pdf_lines import PdfLine, TextPage
+from ingest.readers.pdf_pictures import LargePictures
+from ingest.readers.pdf_scans import NO_REGIONS, Reading, Regions, add_readings, recognise, regions
+from ingest.task import Task
 
 # Pages read before the first is given out, so that body type and running heads are known by then.
 PAGES_AHEAD = 8
-NO_TEXT = "no text layer (scanned?); OCR is not part of this version"
-NO_LETTERS = "the font does not say which letters its shapes are; OCR is not part of this version"
+NO_LETTERS = "the font does not say which letters its shapes are, and none were recognised"
+ONLY_NOTES = "nothing is written on it but notes or values of form fields, which were read"
 LONGEST_SIDE = 1e6
+WITHOUT_MEANING = re.compile("[\ue000-\uf8ff\x00\ufffd]")
 MOST_TITLE_BLOCKS, LONGEST_TITLE = 3, 300
 # Titles that programs write when nobody gave one.
 MEANINGLESS_TITLE = re.compile(
@@ -34,49 +41,49 @@ MEANINGLESS_TITLE = re.compile(
 
 @dataclass(frozen=True)
 class Scan:
-    """A page as found: its lines, and the notes and field values on it."""
+    """A page as found: its lines, the notes and field values on it, and where text is to be recognised. `nameless`: its
+    letters mean nothing, so that what is recognised stands in their place."""
 
     number: int
     width: float
     height: float
     lines: Sequence[PdfLine]
     annotations: Sequence[PdfLine]
+    regions: Regions = NO_REGIONS
+    nameless: bool = False
 
 
-class Omitted:
-    """Pages that were not read, gathered by reason."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, list[int]] = {}
-
-    def add(self, number: int, reason: str) -> None:
-        self._numbers.setdefault(reason, []).append(number)
-
-    def omissions(self) -> tuple[Omission, ...]:
-        return tuple(Omission(page_ranges(numbers, most=20), reason) for reason, numbers in self._numbers.items())
-
-
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
     """Raises Encrypted, Unreadable, LimitReached. A page that cannot be loaded is an omission; the others go on."""
-    with open_pdf(path, limits) as document:
-        layout, omitted = Layout(), Omitted()
-        title = _title_of_metadata(document)
+    with open_pdf(path, task.limits) as document:
+        layout, omitted, recognition = Layout(), Omitted(), Recognition(task)
+        title, omissions = _title_of_metadata(document), list(damage(document, path))
+        large_pictures = LargePictures(path)
         window: deque[Scan] = deque()
         total = len(document)
-        for number in range(1, total + 1):
-            if number > limits.pages:
-                omitted.add(number, f"the limit of {limits.pages:,} pages is reached")
-                continue
-            scan = _scan(document, number, omitted)
+
+        def finish(scan: Scan, title: str | None) -> tuple[str | None, Page]:
+            # Not when the page is scanned: a window of pages would be waited for together.
+            resumed = scan.number <= task.first_page
+            readings = () if resumed else _recognised(document, scan, recognition, omitted)
+            return _finish(scan, layout, title, readings)
+
+        for number in range(1, min(total, task.limits.pages) + 1):
+            scan = _scan(document, number, large_pictures, omitted)
             layout.observe(number, scan.lines, scan.height)
             window.append(scan)
             if len(window) > PAGES_AHEAD:
-                title, page = _finish(window.popleft(), layout, title)
+                title, page = finish(window.popleft(), title)
                 yield page
         while window:
-            title, page = _finish(window.popleft(), layout, title)
+            title, page = finish(window.popleft(), title)
             yield page
-        yield Summary(title=title, pages_total=total, omissions=omitted.omissions())
+        if total > task.limits.pages:
+            # Not added one by one: a file may claim any number of pages.
+            reason = f"the limit of {task.limits.pages:,} pages is reached"
+            omissions.append(Omission(f"the pages after page {task.limits.pages:,}, up to {total:,}", reason))
+        omissions += *omitted.omissions(), *recognition.omissions()
+        yield Summary(title=title, pages_total=total, omissions=tuple(omissions))
 
 
 @contextmanager
@@ -109,7 +116,7 @@ def _translated(path: Path, error: Exception) -> Encrypted | Unreadable:
     return Unreadable(f"{path.name} is damaged, or not a PDF ({error}).")
 
 
-def _scan(document: Any, number: int, omitted: Omitted) -> Scan:
+def _scan(document: Any, number: int, large_pictures: LargePictures, omitted: Omitted) -> Scan:
     import pypdfium2
 
     try:
@@ -120,30 +127,48 @@ def _scan(document: Any, number: int, omitted: Omitted) -> Scan:
             text_page = TextPage(page)
             with closing(text_page):
                 lines, annotations = list(text_page.lines()), list(annotation_lines(page, text_page))
+                nameless = bool(lines) and _meaningless("".join(line.text for line in lines))
+                size = (text_page.width, text_page.height)
+                wanted = regions(page, size, text_page.box, () if nameless else lines, large_pictures)
     except pypdfium2.PdfiumError as exc:
         omitted.add(number, f"this page is damaged ({exc})")
         return Scan(number, 1.0, 1.0, (), ())
-    if not lines and not annotations:
-        omitted.add(number, NO_TEXT)
-    elif lines and _meaningless("".join(line.text for line in lines)):
-        omitted.add(number, NO_LETTERS)
-    return Scan(number, text_page.width, text_page.height, lines, annotations)
+    return Scan(number, *size, lines, annotations, wanted, nameless)
+
+
+def _recognised(document: Any, scan: Scan, recognition: Recognition, omitted: Omitted) -> Sequence[Reading]:
+    """What is recognised on the page; why nothing was, on a page that needs it, is said in `omitted`."""
+    import pypdfium2
+
+    lines = [*(() if scan.nameless else scan.lines), *scan.annotations]
+    try:
+        readings = recognise(document, scan.number, scan.regions, recognition, lines, omitted)
+    except pypdfium2.PdfiumError as exc:
+        omitted.add(scan.number, f"this page cannot be drawn ({exc})")
+        return ()
+    if scan.nameless and not readings:
+        omitted.add(scan.number, NO_LETTERS)
+    elif scan.annotations and not (scan.lines or readings or scan.regions.boxes):
+        omitted.add(scan.number, ONLY_NOTES)
+    return readings
 
 
 def _meaningless(text: str) -> bool:
     """Mostly characters for private use or without any meaning: shapes that pdfium could not name."""
-    unknown = sum("\ue000" <= character <= "\uf8ff" or character in "\x00\ufffd" for character in text)
-    return unknown > 0.3 * len(text)
+    return len(WITHOUT_MEANING.findall(text)) > 0.3 * len(text)
 
 
-def _finish(scan: Scan, layout: Layout, title: str | None) -> tuple[str | None, Page]:
+def _finish(scan: Scan, layout: Layout, title: str | None, readings: Sequence[Reading]) -> tuple[str | None, Page]:
     assembly = PageAssembly(scan.number, None, scan.width, scan.height)
-    blocks = list(layout.blocks(scan.number, scan.lines, scan.height))
+    lines = () if scan.nameless and readings else scan.lines
+    blocks = list(layout.blocks(scan.number, lines, scan.height))
     for block in blocks:
         _add(assembly, block)
+    add_readings(assembly, readings)
     for line in scan.annotations:
         _add(assembly, Block("paragraph", (line,)))
-    return title or _title_of(blocks), assembly.page()
+    page = replace(assembly.page(), confidence=confidence_of([reading.found for reading in readings]))
+    return title or _title_of(blocks), page
 
 
 def _add(assembly: PageAssembly, block: Block) -> None:
@@ -153,7 +178,9 @@ def _add(assembly: PageAssembly, block: Block) -> None:
         end = position + len(line.text)
         places.append(Line(position, end, line.left, line.top, line.right, line.bottom))
         position = end + 1
-    assembly.add(block.kind, "\n".join(line.text for line in block.lines), level=block.level, lines=places)
+    header_length = places[block.header_rows - 1].end if block.header_rows else 0
+    text = "\n".join(line.text for line in block.lines)
+    assembly.add(block.kind, text, level=block.level, header_length=header_length, lines=places)
 
 
 def _title_of(blocks: Sequence[Block]) -> str | None:

@@ -1,4 +1,4 @@
-"""Lines of PDF pages to blocks: paragraphs, headings, list items, and the headers and footers that repeat.
+"""Lines of PDF pages to blocks: paragraphs, headings, list items, tables, and the headers and footers that repeat.
 
 It learns as it goes: body type is the size that most characters so far have, a running head is a line that came back.
 """
@@ -14,6 +14,7 @@ from statistics import median
 
 from ingest.elements import Kind
 from ingest.readers.pdf_lines import PdfLine
+from ingest.readers.pdf_tables import tables
 
 BULLET = re.compile(r"(?:[•‣▪◦●○■□–—\uf0b7\uf0a7o*-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,5}[.)])\s+\S")
 LONE_BULLET = re.compile(r"[•‣▪◦●○■□\uf0b7\uf0a7]$")
@@ -37,9 +38,12 @@ MOST_HEADING_LINES = 3
 
 @dataclass(frozen=True)
 class Block:
+    """`header_rows`: how many of a table's lines name its columns."""
+
     kind: Kind
     lines: tuple[PdfLine, ...]
     level: int = 0
+    header_rows: int = 0
 
 
 class Layout:
@@ -61,16 +65,32 @@ class Layout:
     def blocks(self, number: int, lines: Sequence[PdfLine], height: float) -> Iterator[Block]:
         """Every line is in one block, in the order given."""
         pitch = _typical_pitch(lines)
-        current: list[PdfLine] = []
+        body: list[PdfLine] = []
         for line in lines:
             margin = self._margin_kind(line, height) or self._page_number_kind(number, line, lines)
-            if current and (margin or _breaks(current, line, pitch)):
-                yield self._block(current, lines)
-                current = []
             if margin:
+                yield from self._body_blocks(body, pitch)
+                body = []
                 yield Block(margin, (line,))
             else:
-                current.append(line)
+                body.append(line)
+        yield from self._body_blocks(body, pitch)
+
+    def _body_blocks(self, lines: Sequence[PdfLine], pitch: float) -> Iterator[Block]:
+        at = 0
+        for table in tables(lines):
+            yield from self._text_blocks(lines[at : table.start], pitch)
+            yield Block("table", table.rows, header_rows=table.header_rows)
+            at = table.start + table.count
+        yield from self._text_blocks(lines[at:], pitch)
+
+    def _text_blocks(self, lines: Sequence[PdfLine], pitch: float) -> Iterator[Block]:
+        current: list[PdfLine] = []
+        for line in lines:
+            if current and _breaks(current, line, pitch):
+                yield self._block(current, lines)
+                current = []
+            current.append(line)
         if current:
             yield self._block(current, lines)
 

@@ -1,31 +1,49 @@
-"""The lines of a PDF page as pdfium finds them: their text, their box as the page is shown, their type size and weight.
+"""The lines of a PDF page as pdfium finds them: text, words, box as the page is shown, type size and weight.
 
-pdfium is called directly: the wrapper's calls for each character would take longer than all the rest together. Three
-index spaces meet here: characters (what pdfium's geometry counts), its text (which leaves out characters without a
+Three index spaces meet here: characters (what pdfium's geometry counts), its text (which leaves out characters without a
 meaning), and UTF-16 units (what it hands over).
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ingest.readers.pdf_calls import CharacterCalls
 
 # pdfium ends a line with CR LF; where a word is hyphenated it puts U+FFFE for the hyphen and goes on without a break.
 LINE = re.compile("[^\r\n\ufffe]*(?:\ufffe|(?=[\r\n])|$)")
+WORD = re.compile(r"\S+")
 HYPHEN_AT_LINE_END = "\ufffe"
-BOLD_NAME = re.compile(r"bold|black|heavy|demi|medi(?!um)|cmbx|-bd\b", re.IGNORECASE)
-BOLD_WEIGHT = 600
-LONGEST_FONT_NAME = 128
+
+# Of the type size, above and below the baseline.
+ASCENT, DESCENT = 0.73, 0.22
 
 Box = tuple[float, float, float, float]
+Places = Sequence[int]
 
 
-@dataclass(frozen=True)
-class PdfLine:
+class Word(NamedTuple):
+    """`left` and `right` as the page is shown."""
+
+    text: str
+    left: float
+    right: float
+
+
+class Axis(NamedTuple):
+    """From the page's own coordinates to one of those of the page as shown."""
+
+    origin: float
+    forward: bool
+
+    def at(self, value: float) -> float:
+        return value - self.origin if self.forward else self.origin - value
+
+
+class PdfLine(NamedTuple):
     """Box in points from the top left corner of the page as shown. `size` in points, 0 where unknown."""
 
     text: str
@@ -35,10 +53,22 @@ class PdfLine:
     bottom: float
     size: float
     bold: bool
+    words: tuple[Word, ...] = ()
 
     @property
     def middle(self) -> float:
         return (self.top + self.bottom) / 2
+
+
+class Row(NamedTuple):
+    """Words side by side, in the slice `[start:end]` of the page's text. `low` and `high`: their ends on the axis of
+    the page's own coordinates that is not the words'."""
+
+    words: list[Word]
+    low: float
+    high: float
+    start: int
+    end: int
 
 
 class TextPage:
@@ -49,82 +79,103 @@ class TextPage:
 
         self._pdfium = pdfium
         self._text_page = page.get_textpage()
+        self._raw = self._text_page.raw
         self.width, self.height = page.get_size()
-        self._shown = _to_shown(page.get_bbox(), page.get_rotation())
+        crop, rotation = page.get_bbox(), page.get_rotation()
+        self._across, self._down = _axes(crop, rotation)
+        self._turned = rotation in (90, 270)
+        self._calls = CharacterCalls(self._raw, turned=self._turned)
 
     def close(self) -> None:
         self._text_page.close()
 
     def lines(self) -> Iterator[PdfLine]:
-        text, first_index = self._text()
+        text, places = self._text()
         for match in LINE.finditer(text):
-            found = match.group()
-            start = match.start() + len(found) - len(found.lstrip())
-            stripped = found.strip()
-            if stripped:
-                yield self._line(stripped, first_index(start), first_index(start + len(stripped) - 1))
+            for row in self._rows(text, match, places):
+                yield self._line(text, row, places)
 
     def box(self, left: float, bottom: float, right: float, top: float) -> Box:
         """From the page's own coordinates to those of the page as shown, cut at its edges."""
-        ends = self._shown(left, bottom), self._shown(right, top)
-        (x1, x2), (y1, y2) = (sorted(pair) for pair in zip(*ends, strict=True))
-        width, height = self.width, self.height
-        return (_within(x1, width), _within(y1, height), _within(x2, width), _within(y2, height))
+        (x1, y1), (x2, y2) = self._shown(left, bottom), self._shown(right, top)
+        return self._cut(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
-    def _text(self) -> tuple[str, Callable[[int], int]]:
+    def _shown(self, x: float, y: float) -> tuple[float, float]:
+        along, other = (y, x) if self._turned else (x, y)
+        return self._across.at(along), self._down.at(other)
+
+    def _cut(self, left: float, top: float, right: float, bottom: float) -> Box:
+        width, height = self.width, self.height
+        return _within(left, width), _within(top, height), _within(right, width), _within(bottom, height)
+
+    def _text(self) -> tuple[str, Places]:
         """The page's text, and where in pdfium's characters the text's n-th character is."""
         pdfium = self._pdfium
-        count = pdfium.FPDFText_CountChars(self._text_page)
+        count = pdfium.FPDFText_CountChars(self._raw)
         if count <= 0:
-            return "", lambda index: index
+            return "", range(0)
         # Twice as many units as characters: those beyond U+FFFF take two.
         units = (ctypes.c_ushort * (2 * count + 1))()
-        written = pdfium.FPDFText_GetText(self._text_page, 0, 2 * count, units)
+        written = pdfium.FPDFText_GetText(self._raw, 0, 2 * count, units)
         text = bytes(units)[: 2 * max(written - 1, 0)].decode("utf-16-le", errors="surrogatepass").rstrip("\x00")
-        text_units = _unit_offsets(text) if len(text) != written - 1 else None
+        if len(text) == count:
+            # No character was left out and none takes two units: all three count alike.
+            return text, range(count)
+        text_units = _unit_offsets(text) if len(text) != written - 1 else range(len(text))
+        return text, [int(pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, unit)) for unit in text_units]
 
-        def character_index(index: int) -> int:
-            position = index if text_units is None else text_units[index]
-            return int(pdfium.FPDFText_GetCharIndexFromTextIndex(self._text_page, position))
+    def _rows(self, text: str, line: re.Match[str], places: Places) -> Iterator[Row]:
+        """pdfium sometimes goes on with a line further down, as in tables: a word that is wholly left of the one before
+        it, and wholly above or below, begins a new row. This loop, over all words of all pages, is as short as it can
+        be; a word lies between its first and its last character."""
+        calls = self._calls
+        character_box, page, slots, four, edges = calls.character_box, calls.page, calls.slots, calls.four, calls.edges
+        origin, forward = self._across
+        words: list[Word] = []
+        x1 = y1 = y2 = low = high = 0.0
+        first = last = 0
+        for match in WORD.finditer(text, *line.span()):
+            start, end = match.span()
+            before, under, over = x1, y1, y2
+            character_box(page, places[start], *slots)
+            x1, x2, y1, y2 = four(edges)
+            if end - start > 1:
+                character_box(page, places[end - 1], *slots)
+                x3, x4, y3, y4 = four(edges)
+                x1, x2 = x1 if x1 < x3 else x3, x2 if x2 > x4 else x4
+                y1, y2 = y1 if y1 < y3 else y3, y2 if y2 > y4 else y4
+            x1, x2 = (x1 - origin, x2 - origin) if forward else (origin - x2, origin - x1)
+            if words and x2 < before and (y2 < under or y1 > over):
+                yield Row(words, low, high, first, last)
+                words = []
+            if not words:
+                low, high, first = y1, y2, start
+            low, high, last = y1 if y1 < low else low, y2 if y2 > high else high, end
+            words.append(Word(match.group(), x1, x2))
+        if words:
+            yield Row(words, low, high, first, last)
 
-        return text, character_index
+    def _line(self, text: str, row: Row, places: Places) -> PdfLine:
+        words, low, high, start, end = row
+        first, last = places[start], places[end - 1]
+        type_ = self._calls.type(first)
+        # A line that only begins in bold is a paragraph with a term in front, not a heading.
+        bold = type_.bold and (last == first or self._calls.type(last).bold)
+        across, down = self._around_baseline((first, last), type_.up)
+        across += *(word.left for word in words), *(word.right for word in words)
+        down += self._down.at(low), self._down.at(high)
+        box = self._cut(min(across), min(down), max(across), max(down))
+        return PdfLine(text[start:end].replace(HYPHEN_AT_LINE_END, "-"), *box, type_.size, bold, tuple(words))
 
-    def _line(self, text: str, first: int, last: int) -> PdfLine:
-        left, top, right, bottom = self._extent(first, last)
-        size, bold = self._type(first)
-        if last > first and bold:
-            # A line that only begins in bold is a paragraph with a term in front, not a heading.
-            bold = self._type(last)[1]
-        shown = text.replace(HYPHEN_AT_LINE_END, "-")
-        return PdfLine(shown, left, top, right, bottom, size, bold)
-
-    def _extent(self, first: int, last: int) -> Box:
-        pdfium, page = self._pdfium, self._text_page
-        edges = [ctypes.c_double() for _ in range(4)]
-        left, top, right, bottom = (ctypes.byref(edge) for edge in edges)
-        boxes: list[Box] = []
-        for index in range(pdfium.FPDFText_CountRects(page, first, last - first + 1)):
-            if pdfium.FPDFText_GetRect(page, index, left, top, right, bottom):
-                boxes.append(self.box(edges[0].value, edges[3].value, edges[2].value, edges[1].value))
-        if not boxes:
-            return (0.0, 0.0, 0.0, 0.0)
-        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-        return (min(lefts), min(tops), max(rights), max(bottoms))
-
-    def _type(self, index: int) -> tuple[float, bool]:
-        """Size in points as shown, and whether the font is bold."""
-        pdfium, page = self._pdfium, self._text_page
-        matrix = pdfium.FS_MATRIX()
-        scale = 1.0
-        if pdfium.FPDFText_GetMatrix(page, index, matrix):
-            # Many writers set size 1 and let the matrix scale it.
-            scale = math.hypot(matrix.c, matrix.d)
-        name = ctypes.create_string_buffer(LONGEST_FONT_NAME)
-        flags = ctypes.c_int()
-        pdfium.FPDFText_GetFontInfo(page, index, name, LONGEST_FONT_NAME, ctypes.byref(flags))
-        bold = bool(BOLD_NAME.search(name.value.decode("utf-8", errors="replace")))
-        bold = bold or pdfium.FPDFText_GetFontWeight(page, index) >= BOLD_WEIGHT
-        return round(float(pdfium.FPDFText_GetFontSize(page, index)) * scale, 1), bold
+    def _around_baseline(self, indices: Sequence[int], up: tuple[float, float]) -> tuple[list[float], list[float]]:
+        """As high and as deep as letters go, so that a line of dashes has its middle where a line of words has it:
+        places across the page as shown, and down."""
+        up_x, up_y = up
+        points = []
+        for x, y in map(self._calls.origin, indices):
+            points += (x + ASCENT * up_x, y + ASCENT * up_y), (x - DESCENT * up_x, y - DESCENT * up_y)
+        shown = [self._shown(x, y) for x, y in points]
+        return [x for x, _ in shown], [y for _, y in shown]
 
 
 def _unit_offsets(text: str) -> list[int]:
@@ -136,16 +187,17 @@ def _unit_offsets(text: str) -> list[int]:
     return offsets
 
 
-def _to_shown(crop: Box, rotation: int) -> Callable[[float, float], tuple[float, float]]:
-    """Page coordinates (origin at the bottom left, before rotation) to shown ones (top left, after it)."""
+def _axes(crop: Box, rotation: int) -> tuple[Axis, Axis]:
+    """Across and down the page as shown (origin at the top left, after rotation); on a page turned by 90 or 270 degrees
+    the first is of its own y, else of its x (origin at the bottom left, before rotation)."""
     left, bottom, right, top = crop
     if rotation == 90:
-        return lambda x, y: (y - bottom, x - left)
+        return Axis(bottom, True), Axis(left, True)
     if rotation == 180:
-        return lambda x, y: (right - x, y - bottom)
+        return Axis(right, False), Axis(bottom, True)
     if rotation == 270:
-        return lambda x, y: (top - y, right - x)
-    return lambda x, y: (x - left, top - y)
+        return Axis(top, False), Axis(right, False)
+    return Axis(left, True), Axis(top, False)
 
 
 def _within(value: float, most: float) -> float:

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.elements import Element, Kind, Page, Summary
-from ingest.limits import Limits
 from ingest.readers.assembly import clean
 from ingest.readers.decoding import read_text
+from ingest.task import Task
 
 BULLET = re.compile(r"\s*(?:[-*•·‣▪◦–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 BLOCK = re.compile(r"(?:^[^\S\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)
 
 
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
-    text = clean(read_text(path, limits))
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
+    text = clean(read_text(path, task.limits))
     yield Page(number=None, part=None, text=text, elements=tuple(blocks(text)))
     yield Summary(title=None, pages_total=1)
 

@@ -1,131 +1,96 @@
-"""Spreadsheets (xlsx by openpyxl, xls by xlrd): a page for each sheet, its rows as one table, values as stored.
+"""Spreadsheets: a page for each sheet, hidden ones too, its rows as tables, values as stored.
 
-`unstructured` would read them too, but it rounds numbers to six digits and writes line breaks in cells as "\\n".
+xlsx is read by openpyxl and xls by xlrd, which know how a cell is shown (dates, per cent), xlsb here, and files that
+those refuse by calamine. `unstructured` would round numbers to six digits.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterator, Sequence
-from itertools import chain
+import struct
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from ingest.elements import Omission, Page, Summary
-from ingest.errors import Encrypted, Unreadable
-from ingest.formats import detect
-from ingest.limits import Limits
-from ingest.readers.assembly import PageAssembly, has_header, table_text
-from ingest.readers.containers import check_container
+from ingest.errors import Unreadable
+from ingest.readers import binary_workbook
+from ingest.readers.assembly import PageAssembly
+from ingest.readers.drawings import add_drawn, paragraphs
+from ingest.readers.grid import grid_pages
+from ingest.readers.markup import attribute, descendants, text_of
+from ingest.readers.office_package import Package
+from ingest.readers.sheets import Sheet, new_sheets, old_sheets
+from ingest.task import Task
 
-Rows = list[list[str]]
+OF_OLD_BOOKS = Omission("charts, text boxes and pictures", "of the old binary format only cells and comments are read")
 
 
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
     """Formulas by their last value. Raises Encrypted, Unreadable, LimitReached."""
-    if detect(path).name == "xlsx":
-        check_container(path, limits)
-        sheets = _new_sheets(path)
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if zipped:
+        with closing(Package(path, task)) as package:
+            yield from _told(path, _binary(path, package) if _is_binary(package) else new_sheets(path), package)
     else:
-        sheets = _old_sheets(path)
+        yield from _told(path, old_sheets(path), None)
+
+
+def _is_binary(package: Package) -> bool:
+    return any(name.lower().endswith("workbook.bin") for name in package.names())
+
+
+def _binary(path: Path, package: Package) -> Iterator[Sheet]:
+    try:
+        for name, rows in binary_workbook.sheets(package):
+            yield Sheet(name, rows)
+    except (struct.error, IndexError) as exc:
+        raise Unreadable(f"{path.name} is damaged: a record of the workbook ends too early.") from exc
+
+
+def _told(path: Path, sheets: Iterator[Sheet], package: Package | None) -> Iterator[Page | Summary]:
     count = 0
-    for name, rows in sheets:
-        assembly = PageAssembly(None, name)
-        _add(assembly, rows)
+    parts = _parts(package) if package else {}
+    for sheet in sheets:
+        for page in grid_pages(sheet.rows, None, sheet.name):
+            count += 1
+            yield page
+        # What lies beside the cells has no place among them.
+        assembly = PageAssembly(None, sheet.name)
+        for comment in sheet.comments:
+            assembly.add("paragraph", comment)
+        if package and sheet.name in parts:
+            _add_beside_cells(assembly, package, parts[sheet.name], has_comments=bool(sheet.comments))
         if not assembly.empty:
             count += 1
             yield assembly.page()
     if not count:
         raise Unreadable(f"{path.name} holds no filled cell.")
-    omissions = (Omission("charts and pictures", "only cells are read"),) if _has_drawings(path) else ()
-    yield Summary(title=None, pages_total=count, omissions=omissions)
+    yield Summary(package.title() if package else None, count, () if package else (OF_OLD_BOOKS,))
 
 
-def _add(assembly: PageAssembly, rows: Rows) -> None:
-    """Blocks of rows between empty rows; a row with one filled cell above a block is its caption, as people use it."""
-    block: Rows = []
-    for row in chain(rows, [[]]):
-        if any(row):
-            block.append(row)
-            continue
-        while block and sum(map(bool, block[0])) == 1:
-            assembly.add("paragraph", next(filter(None, block.pop(0))))
-        if block:
-            block = _without_empty_columns(block)
-            text, first_row = table_text(block)
-            assembly.add("table", text, header_length=first_row if has_header(block) else 0)
-        block = []
+def _parts(package: Package) -> dict[str, str]:
+    """The part of each sheet by its name."""
+    main = package.main_part() or "xl/workbook.xml"
+    root = package.root(main)
+    relations = package.relations(main)
+    parts = {}
+    for sheet in descendants(root, "sheet") if root is not None else ():
+        ids = [str(value) for key, value in sheet.attrib.items() if key.endswith("}id")]
+        parts.update({attribute(sheet, "name"): relations[one][1] for one in ids if one in relations})
+    return parts
 
 
-def _without_empty_columns(rows: Rows) -> Rows:
-    width = max(map(len, rows))
-    filled = [any(column < len(row) and row[column] for row in rows) for column in range(width)]
-    return [[cell for cell, keep in zip(row, filled, strict=False) if keep] for row in rows]
-
-
-def _new_sheets(path: Path) -> Iterator[tuple[str, Rows]]:
-    import openpyxl
-
-    with path.open("rb") as file:
-        # Not "read only": that mode trusts the sheet's own word on its size, which may be wrong in either direction.
-        book = openpyxl.load_workbook(file, data_only=True)
-        for sheet in book.worksheets:
-            yield sheet.title, [[_shown(cell.value, cell.number_format) for cell in row] for row in sheet.iter_rows()]
-        for sheet in book.chartsheets:
-            yield sheet.title, []
-
-
-def _old_sheets(path: Path) -> Iterator[tuple[str, Rows]]:
-    import xlrd
-
-    try:
-        book = xlrd.open_workbook(str(path))
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as exc:
-        if "encrypted" in str(exc).lower():
-            raise Encrypted(f"{path.name} is protected with a password. Remove it to have the file read.") from exc
-        raise Unreadable(f"{path.name} cannot be read as a spreadsheet ({exc}).") from exc
-    for sheet in book.sheets():
-        yield sheet.name, [[_old_value(cell, book.datemode) for cell in sheet.row(at)] for at in range(sheet.nrows)]
-
-
-def _old_value(cell: Any, date_mode: int) -> str:
-    import xlrd
-
-    if cell.ctype == xlrd.XL_CELL_DATE:
-        try:
-            return _shown(xlrd.xldate_as_datetime(cell.value, date_mode), "")
-        except (ValueError, OverflowError):
-            return _shown(cell.value, "")
-    if cell.ctype == xlrd.XL_CELL_ERROR:
-        return str(xlrd.error_text_from_code.get(cell.value, ""))
-    return _shown(bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value, "")
-
-
-def _shown(value: object, number_format: str) -> str:
-    """As people would write it down: no ".0", no midnight, per cent where the cell shows per cent."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, int | float):
-        percent = "%" in number_format
-        # Fifteen digits are what a spreadsheet keeps; more would show the noise of binary fractions.
-        text = f"{100 * value if percent else value:.15g}"
-        return f"{text}%" if percent else text
-    if isinstance(value, datetime.datetime):
-        return str(value.date()) if value.time() == datetime.time() else value.isoformat(sep=" ")
-    return " ".join(str(value).split())
-
-
-def _has_drawings(path: Path) -> bool:
-    import zipfile
-
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as package:
-        return any(_is_drawing(name) for name in package.namelist())
-
-
-def _is_drawing(name: str) -> bool:
-    places: Sequence[str] = ("xl/charts/", "xl/media/", "xl/drawings/drawing")
-    return name.startswith(tuple(places))
+def _add_beside_cells(assembly: PageAssembly, package: Package, part: str, *, has_comments: bool) -> None:
+    """Text boxes, charts, and comments that the reader of cells has not given."""
+    for drawing in package.related(part, "drawing"):
+        root = package.root(drawing)
+        for text in paragraphs(root) if root is not None else ():
+            assembly.add("paragraph", text)
+        add_drawn(assembly, package, drawing)
+    for kind in ("comments", "threadedComment") if not has_comments else ("threadedComment",):
+        for name in package.related(part, kind):
+            root = package.root(name)
+            for comment in descendants(root, "comment", "threadedComment") if root is not None else ():
+                text = text_of(comment)
+                assembly.add("paragraph", f"Comment on {attribute(comment, 'ref')}: {text}" if text else "")

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.elements import Omission, Page, Summary
 from ingest.errors import Unreadable
-from ingest.limits import Limits
 from ingest.readers.assembly import PageAssembly
 from ingest.readers.decoding import read_bytes
+from ingest.readers.html import add_html
+from ingest.task import Task
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
 HEADINGS = {"title", "head", "heading", "article-title"}
 LONGEST_HEADING = 300
+# HTML inside of a text, as feeds have it.
+MARKUP = re.compile(r"</(p|div|a|li|b|i|em|strong|span|ul|table|h[1-6])>|<(br|img|p)\b[^<>]*>", re.IGNORECASE)
 
 
-def read(path: Path, limits: Limits) -> Iterator[Page | Summary]:
+def read(path: Path, task: Task) -> Iterator[Page | Summary]:
     from lxml import etree
 
-    content = read_bytes(path, limits)
+    content = read_bytes(path, task.limits)
     # Entities stay unresolved and no DTD is loaded: an external one would read local files, nested ones would explode.
     parser = etree.XMLParser(
         resolve_entities=False, load_dtd=False, no_network=True, recover=True, remove_comments=True, remove_pis=True
@@ -60,6 +64,8 @@ def _fill(assembly: PageAssembly, root: _Element) -> str | None:
         if name in HEADINGS and len(text) <= LONGEST_HEADING:
             title = title or text
             assembly.add("heading", text, level=max(1, min(6, depth - 1)))
+        elif MARKUP.search(text):
+            add_html(text, assembly)
         else:
             assembly.add("paragraph", text)
     return title

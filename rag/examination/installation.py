@@ -1,9 +1,8 @@
-"""The installation: Python packages, the build of FAISS, the parsers' sandbox, LibreOffice."""
+"""The installation: Python packages, the build of FAISS, the parsers' sandbox, and what reading some files takes."""
 
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Iterator
 from importlib import metadata
 
@@ -12,11 +11,19 @@ from indexes.faiss_library import load_faiss
 from ingest.errors import IngestError
 from ingest.limits import Limits
 from ingest.parser_pool import ParserPool
+from ingest.readers import libreoffice
+from ingest.readers.ocr_engines import unavailable
+from ingest.readers.unpacking import archive_library_problem
+from ingest.task import OcrOptions
 from models.devices import Devices
 from rag.examination.finding import Finding, error, ok, warning
 
 _PACKAGES = ("onnxruntime", "faiss", "xllamacpp", "pypdfium2", "unstructured", "gradio")
 _FAISS_WHEELS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12")
+ENGINE_NAMES = {"rapidocr": "RapidOCR", "tesseract": "Tesseract"}
+_BY_LIBREOFFICE = (
+    "WordPerfect, Works, Lotus and StarOffice files (.wpd, .wps, .wk1, .sdw), old drawings (.vsd, .cdr), damaged .doc"
+)
 
 
 def examine_packages() -> Finding:
@@ -63,10 +70,30 @@ def examine_sandbox() -> Finding:
     return ok("sandbox", f"parsers are limited, and kept from the network by {report.network}")
 
 
+def examine_text_recognition(options: OcrOptions) -> Finding:
+    """What reads scanned pages and pictures, as the settings have it."""
+    if options.engine == "off":
+        return warning("text recognition", "off: scanned pages and pictures are not read", "LECTERN_OCR=rapidocr")
+    named = f"{ENGINE_NAMES[options.engine]}, for {', '.join(options.languages)}"
+    if problem := unavailable(options):
+        return error("text recognition", f"{named}: {problem}", "correct LECTERN_OCR or LECTERN_OCR_LANGUAGES")
+    return ok("text recognition", f"{named}: reads scanned pages and pictures")
+
+
 def examine_office() -> Finding:
-    if shutil.which("soffice") or shutil.which("libreoffice"):
-        return ok("LibreOffice", "found: .doc and .ppt are read through it")
-    return warning("LibreOffice", "not found: .doc and .ppt are not read", "install LibreOffice (requirements-apt.txt)")
+    soffice = libreoffice.program()
+    if soffice:
+        return ok("LibreOffice", f"{soffice}; it reads {_BY_LIBREOFFICE}")
+    remedy = "install LibreOffice (requirements-apt.txt), if you have such files"
+    return warning("LibreOffice", f"not found; without it there is no text of {_BY_LIBREOFFICE}", remedy)
+
+
+def examine_archives() -> Finding:
+    """The archives that a library of the system reads; all others need none."""
+    if archive_library_problem() is None:
+        return ok("libarchive", "found; it reads .rar, .cab and .iso archives")
+    remedy = "install libarchive13 (requirements-apt.txt), if you have such files"
+    return warning("libarchive", "not found; without it .rar, .cab and .iso archives are not read", remedy)
 
 
 def _version(package: str) -> str | None:

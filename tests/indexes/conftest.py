@@ -56,7 +56,7 @@ class Filler:
         contents = self.collection.contents
         content_id = contents.begin(sha256, RECIPE)
         pages = [
-            PageRecord(i, None, text, (("paragraph", 0, len(text), 0),), (), None, None)
+            PageRecord(i, None, text, (("paragraph", 0, len(text), 0, 0),), (), None, None)
             for i, text in enumerate(texts, start=1)
         ]
         page_ids = contents.add_pages(content_id, 0, pages)
@@ -84,7 +84,7 @@ class Filler:
 
     def embed(self) -> None:
         """Give every chunk without a vector the one of its text."""
-        while waiting := self.collection.vectors.unembedded(0, 100):
+        while waiting := self.collection.vectors.unembedded(100, 1):
             self.collection.vectors.put(waiting, np.array([vector_of(chunk.text) for chunk in waiting]))
 
     def remove(self, *paths: str) -> None:

@@ -52,7 +52,7 @@ def test_a_content_is_built_in_batches_and_found_when_ready(collection: Collecti
     found = contents.find("sha", "recipe")
     assert found is not None
     assert found.state == "building"
-    elements = (("heading", 0, 5, 1), ("paragraph", 6, 12, 0))
+    elements = (("heading", 0, 5, 1, 0), ("paragraph", 6, 12, 0, 0))
     lines = ((0, 5, 1.5, 2.5, 3.5, 4.5), (6, 12, 1.0, 2.0, 3.0, 4.0))
     first = contents.add_pages(content_id, 0, [PageRecord(1, None, "Title\nälso 😀", elements, lines, 595.0, 842.0)])
     more = contents.add_pages(content_id, 1, [PageRecord(2, "annex", " \n\t", (), (), None, None)])
@@ -81,9 +81,9 @@ def test_totals_count_pages_with_text_only(filler_class, collection: Collection)
     assert (row.pages_indexed, row.pages_total, row.chunks, row.characters) == (2, 3, 3, 17)
 
 
-def test_a_page_with_very_many_elements_is_stored_in_short_transactions(collection: Collection) -> None:
+def test_a_page_with_very_many_elements_is_stored_and_discarded_whole(collection: Collection) -> None:
     text = "x " * 12_000
-    elements = tuple(("paragraph", 2 * i, 2 * i + 1, 0) for i in range(12_000))
+    elements = tuple(("paragraph", 2 * i, 2 * i + 1, 0, 0) for i in range(12_000))
     content_id = collection.contents.begin("sha", "recipe")
     collection.contents.add_pages(content_id, 0, [PageRecord(1, None, text, elements, (), None, None)])
     assert len(collection.contents.elements(content_id)) == 12_000
@@ -111,7 +111,7 @@ def test_a_content_that_a_document_shows_is_not_discarded(filler, collection: Co
     row = filler.publish("a.txt", "kept")
     before = rows(collection.database)
     collection.contents.discard(row.content_id)
-    assert collection.contents.collect_garbage() == 0
+    collection.contents.collect_garbage()
     assert (
         rows(collection.database) == before == nothing(content=1, page=1, element=1, chunk=1, chunk_lexical_1_docsize=1)
     )
@@ -121,15 +121,15 @@ def test_cited_pages_stay_readable_until_the_citation_goes(filler, collection: C
     content_id = filler.publish("a.txt", "cited", "beside it").content_id
     page_id = cite(collection.database, content_id)
     filler.remove("a.txt")
-    assert collection.contents.collect_garbage() == 1
+    collection.contents.collect_garbage()
     assert rows(collection.database) == nothing(content=1, page=2)
     page = collection.contents.page(page_id)
     assert page is not None
     assert page.text == "cited"
-    assert collection.contents.collect_garbage() == 0
+    collection.contents.collect_garbage()
 
     forget_citations(collection.database)
-    assert collection.contents.collect_garbage() == 1
+    collection.contents.collect_garbage()
     assert rows(collection.database) == nothing()
 
 

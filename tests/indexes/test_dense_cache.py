@@ -197,7 +197,7 @@ def test_writes_of_another_process_are_seen(saved: Collection) -> None:
         collection.lexical.add_content(content_id)
         collection.documents.publish(collection.documents.all()[0].id, size_bytes=1, mtime_ns=1, sha256="sha",
             recipe="recipe", content_id=content_id, state="indexed", reason=None)
-        waiting = collection.vectors.unembedded(0, 9)
+        waiting = collection.vectors.unembedded(9, 1)
         collection.vectors.put(waiting, np.eye(8, dtype=np.float32)[: len(waiting)])
     """
     old = saved.dense.ids().tolist()

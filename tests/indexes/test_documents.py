@@ -132,7 +132,7 @@ def test_a_rename_keeps_chunks_and_vectors_and_changes_the_name(filler) -> None:
     assert (moved.id, moved.version) == (row.id, 1)
     assert filler.chunk_ids("sub/NewName.txt") == chunk_ids == filler.collection.dense.ids().tolist()
     assert filler.collection.vectors.generation() == generation
-    assert filler.collection.vectors.unembedded(0, 10) == []
+    assert filler.collection.vectors.unembedded(10, 1) == []
     assert [i for i, _ in filler.collection.lexical.search_documents(["new"], 5)] == [row.id]
     assert filler.collection.lexical.search_documents(["old"], 5) == []
     assert filler.collection.documents.absolute_path(row.id) == Path("/documents/sub/NewName.txt")
@@ -145,14 +145,14 @@ def test_a_change_of_a_document_that_was_removed_meanwhile_does_nothing(filler) 
     filler.remove("a.txt")
     change(filler.collection, row.id, content_id=content_id, state="indexed")
     change(filler.collection, row.id, "reject", state="failed", reason="late")
-    filler.collection.documents.touch(row.id, 1, 1)
+    filler.collection.documents.touch(row.id, 1, 1, state="indexed", reason=None)
     assert filler.collection.documents.all() == []
     assert found_by_words(filler.collection, "words") == []
 
 
 def test_touch_notes_the_new_look_of_the_file(filler) -> None:
     row = filler.publish("a.txt", "some words")
-    filler.collection.documents.touch(row.id, 77, 88)
+    filler.collection.documents.touch(row.id, 77, 88, state="indexed", reason=None)
     touched = filler.row("a.txt")
     assert (touched.size_bytes, touched.mtime_ns, touched.version) == (77, 88, 1)
 

@@ -40,7 +40,7 @@ class WordEmbedding(BaseEmbedding):
 def embed(collection: Collection) -> None:
     """As the ingest pipeline does, by the same model."""
     model = WordEmbedding()
-    while waiting := collection.vectors.unembedded(0, 100):
+    while waiting := collection.vectors.unembedded(100, 1):
         vectors = np.array([model.get_text_embedding(chunk.text) for chunk in waiting], dtype=np.float32)
         collection.vectors.put(waiting, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 

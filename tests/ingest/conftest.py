@@ -48,6 +48,12 @@ class Mirrored:
     pipeline: Pipeline
     embedded: list[str]
     events: list[IngestEvent] = field(default_factory=list)
+    listener: Callable[[IngestEvent], None] | None = None
+
+    def hear(self, event: IngestEvent) -> None:
+        self.events.append(event)
+        if self.listener:
+            self.listener(event)
 
     def write(self, path: str, text: str) -> Path:
         file = self.folder / path
@@ -61,13 +67,8 @@ class Mirrored:
         """Mirror once; the counts. `events` holds what happened, and `embedded` the texts that were embedded."""
         self.events.clear()
         self.embedded.clear()
-
-        def report(event: IngestEvent) -> None:
-            self.events.append(event)
-            if listener:
-                listener(event)
-
-        done = self.pipeline.mirror(self.folder, hidden=False, report=report, cancel=cancel or CancelToken())
+        self.listener = listener
+        done = self.pipeline.mirror("default", self.folder, cancel=cancel or CancelToken())
         assert isinstance(done, MirrorDone)
         return done.counts
 
@@ -123,13 +124,17 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 @pytest.fixture
-def mirrored(tmp_path: Path, library: Library, parsers: ParserPool, embedder: Embedder) -> Mirrored:
+def mirrored(tmp_path: Path, library: Library, parsers: ParserPool, embedder: Embedder) -> Iterator[Mirrored]:
     folder = tmp_path / "folder"
     folder.mkdir()
     counting = CountingEmbedder(embedder)
     collection = library.ensure("default", embedder=embedder.identity, dimension=embedder.dimension)
-    pipeline = Pipeline(collection, parsers, counting, readers=2)  # type: ignore[arg-type]  # by __getattr__
-    return Mirrored(folder, library, collection, pipeline, counting.given)
+    events: list[IngestEvent] = []
+    mirrored: Mirrored
+    pipeline = Pipeline(library, parsers, counting, report=lambda event: mirrored.hear(event))  # type: ignore[arg-type]  # by __getattr__
+    mirrored = Mirrored(folder, library, collection, pipeline, counting.given, events)
+    yield mirrored
+    mirrored.pipeline.close()
 
 
 @pytest.fixture

@@ -14,16 +14,17 @@ from ingest.limits import Limits
 from ingest.readers.page_ranges import page_ranges
 from ingest.readers.pdf import read
 from ingest.readers.pdf_image import render_page
+from ingest.task import OcrOptions, Task
 
 HANDBOOKS = "eval/hr-handbook/docs"
 
 
 def pages_of(path: Path) -> list[Page]:
-    return [item for item in read(path, Limits()) if isinstance(item, Page)]
+    return [item for item in read(path, Task()) if isinstance(item, Page)]
 
 
 def summary_of(path: Path, limits: Limits | None = None) -> Summary:
-    *_, last = read(path, limits or Limits())
+    *_, last = read(path, Task(limits or Limits()))
     assert isinstance(last, Summary)
     return last
 
@@ -153,12 +154,14 @@ def test_the_title_comes_from_the_metadata_or_the_title_page(shared: Path) -> No
     assert northwind.title == "Contoso Electronics Northwind Health Standard Plan"
 
 
-def test_pages_without_text_are_empty_and_named(shared: Path) -> None:
+def test_pages_without_text_are_empty_and_named_when_recognition_is_off(shared: Path) -> None:
     path = shared / "format-zoo/scanned/nemotron_multipage.pdf"
-    assert [page.number for page in pages_of(path)] == [1, 2, 3, 4]
-    (omission,) = summary_of(path).omissions
+    *pages, summary = read(path, Task(ocr=OcrOptions("off")))
+    assert [(page.number, page.text) for page in pages if isinstance(page, Page)] == [(n, "") for n in range(1, 5)]
+    assert isinstance(summary, Summary)
+    (omission,) = summary.omissions
     assert omission.what == "pages 1\u20134"
-    assert "OCR" in omission.reason
+    assert "LECTERN_OCR" in omission.reason
 
 
 def test_one_bad_page_leaves_the_others(shared: Path) -> None:
@@ -167,17 +170,41 @@ def test_one_bad_page_leaves_the_others(shared: Path) -> None:
     assert summary_of(path).omissions[0].what == "page 2"
 
 
+def test_a_file_whose_index_had_to_be_rebuilt_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pdf"
+    path.write_bytes(one_page(b"BT /F 20 Tf 100 500 Td (Still here) Tj ET"))
+    assert "Still here" in pages_of(path)[0].text
+    assert "damaged" in summary_of(path).omissions[0].reason
+
+
+def test_streams_that_are_packed_as_pictures_and_are_none_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pdf"
+    packed = b"<< /Length 4 /Filter /JBIG2Decode >>\nstream\nbomb\nendstream"
+    path.write_bytes(
+        one_page(b"BT /F 20 Tf 100 500 Td (Text) Tj ET").replace(
+            b"trailer", b"6 0 obj\n" + packed + b"\nendobj\ntrailer"
+        )
+    )
+    assert "1 stream" in [omission.what for omission in summary_of(path).omissions]
+
+
+def test_pages_are_the_same_wherever_a_run_was_resumed(shared: Path) -> None:
+    path = shared / HANDBOOKS / "employee_handbook.pdf"
+    resumed = [item for item in read(path, Task(first_page=6)) if isinstance(item, Page)]
+    assert resumed == pages_of(path)
+
+
 def test_notes_and_filled_fields_are_read(shared: Path) -> None:
     assert "Hello World from Okular" in pages_of(shared / "format-zoo/pdf/freetexts.pdf")[0].text
 
 
 def test_pages_beyond_the_limit_are_named(shared: Path) -> None:
-    items = list(read(shared / HANDBOOKS / "employee_handbook.pdf", Limits(pages=3)))
+    items = list(read(shared / HANDBOOKS / "employee_handbook.pdf", Task(Limits(pages=3))))
     assert len(items) == 4
     summary = items[-1]
     assert isinstance(summary, Summary)
     assert summary.pages_total == 11
-    assert summary.omissions[0].what == "pages 4\u201311"
+    assert summary.omissions[0].what == "the pages after page 3, up to 11"
 
 
 def test_a_page_that_is_not_there_or_too_large_is_not_drawn(shared: Path) -> None:

@@ -11,13 +11,14 @@ from ingest.elements import Page, Summary
 from ingest.errors import LimitReached, Unreadable
 from ingest.limits import Limits
 from ingest.readers import json_text, markdown, plain, tables, xml_text
+from ingest.task import Task
 
 Read = Callable[[Path, Limits], Iterator[Page | Summary]]
 
 
 def blocks(read: Read, path: Path, content: str | bytes) -> list[tuple[str, int, str]]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-    page, summary = read(path, Limits())
+    page, summary = read(path, Task())
     assert isinstance(page, Page)
     assert isinstance(summary, Summary)
     return [(element.kind, element.level, page.text[element.start : element.end]) for element in page.elements]
@@ -75,15 +76,15 @@ def test_markdown_keeps_the_source_of_every_block(tmp_path: Path) -> None:
 def test_markdown_takes_its_title_from_the_front_matter_or_the_first_heading(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text(MARKDOWN)
-    assert list(markdown.read(path, Limits()))[-1] == Summary("Leave policy", 1)
+    assert list(markdown.read(path, Task()))[-1] == Summary("Leave policy", 1)
     path.write_text("intro\n\n# Real title\n")
-    assert list(markdown.read(path, Limits()))[-1] == Summary("Real title", 1)
+    assert list(markdown.read(path, Task()))[-1] == Summary("Real title", 1)
 
 
 def test_a_markdown_tables_header_reaches_to_its_rule(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text("# T\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
-    page = next(markdown.read(path, Limits()))
+    page = next(markdown.read(path, Task()))
     assert isinstance(page, Page)
     table = page.elements[1]
     assert page.text[table.start : table.header_end] == "| a | b |\n|---|---|"
@@ -91,7 +92,7 @@ def test_a_markdown_tables_header_reaches_to_its_rule(tmp_path: Path) -> None:
 
 def test_no_line_of_real_markdown_is_lost(shared: Path) -> None:
     for source in sorted((shared / "eval/tech-docs/docs").rglob("*.md"))[:40]:
-        page = next(markdown.read(source, Limits()))
+        page = next(markdown.read(source, Task()))
         assert isinstance(page, Page)
         covered = "\n".join(page.text[element.start : element.end] for element in page.elements)
         words = source.read_text("utf-8-sig").replace("#", " ").split()
@@ -123,10 +124,10 @@ def test_empty_and_oversized_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(" \n\n")
     with pytest.raises(Unreadable, match="empty"):
-        list(plain.read(path, Limits()))
+        list(plain.read(path, Task()))
     path.write_text("x" * 500)
     with pytest.raises(LimitReached):
-        list(plain.read(path, Limits(characters=100)))
+        list(plain.read(path, Task(Limits(characters=100))))
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -134,7 +135,7 @@ def test_the_delimiter_of_a_table_is_found(tmp_path: Path, delimiter: str) -> No
     rows = [["name", "price", "note"], ["bolt", "1.50", "has a , and a ;"], ["nut", "0.20", ""]]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows))
-    page = next(tables.read(path, Limits()))
+    page = next(tables.read(path, Task()))
     assert isinstance(page, Page)
     assert page.text == "name | price | note\nbolt | 1.50 | has a , and a ;\nnut | 0.20"
     assert page.text[: page.elements[0].header_end] == "name | price | note"
@@ -143,7 +144,7 @@ def test_the_delimiter_of_a_table_is_found(tmp_path: Path, delimiter: str) -> No
 def test_a_table_without_names_of_columns_has_no_header(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("1,2\n3,4\n")
-    page = next(tables.read(path, Limits()))
+    page = next(tables.read(path, Task()))
     assert isinstance(page, Page)
     assert page.elements[0].header_end == 0
 
@@ -159,7 +160,7 @@ def test_json_lines_are_a_paragraph_each_and_damaged_json_is_still_text(tmp_path
     assert len(blocks(json_text.read, tmp_path / "a.jsonl", '{"a": 1}\n{"a": 2}\n')) == 2
     path = tmp_path / "b.json"
     path.write_text('{"a": "kept"')
-    page, summary = json_text.read(path, Limits())
+    page, summary = json_text.read(path, Task())
     assert isinstance(page, Page)
     assert isinstance(summary, Summary)
     assert "kept" in page.text

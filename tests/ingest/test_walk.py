@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from ingest.errors import FolderMissing, Unreadable
-from ingest.walk import sha256_of, walk
+from ingest.errors import FolderMissing, NotNow, Unreadable, Vanished
+from ingest.rules import Rules
+from ingest.walk import Found, identity_of, sha256_of, walk
 from models.cancellation import Cancelled, CancelToken
 
 
@@ -72,10 +77,104 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         list(walk(tmp_path / "nowhere"))
 
 
+def test_what_rules_leave_out_is_told_with_the_rule_and_not_entered(folder: Path) -> None:
+    found = {file.path: file.left_out_by for file in walk(folder, rules=Rules(["/a/", "b*", "!*.md"]))}
+    assert found == {"a": "/a/", "b.txt": "b*"}
+    assert [file.left_out_by for file in walk(folder, rules=Rules())] == [None, None, None]
+
+
+def test_names_of_every_kind_come_as_they_are_on_the_disk(tmp_path: Path) -> None:
+    composed = unicodedata.normalize("NFC", "ü.txt")
+    names = {composed, unicodedata.normalize("NFD", composed), "line\nbreak.txt", "x" * 251 + ".txt", "-rf", " a "}
+    for name in names:
+        (tmp_path / name).write_text(name)
+    assert {file.path: file.reason for file in walk(tmp_path)} == dict.fromkeys(names)
+    (tmp_path / os.fsdecode(b"\xff.txt")).touch()
+    (odd,) = (file for file in walk(tmp_path) if file.path not in names)
+    assert odd.path == "\\xff.txt"
+    assert "not UTF-8" in (odd.reason or "")
+
+
+def test_hard_links_are_files_of_their_own(folder: Path) -> None:
+    os.link(folder / "b.txt", folder / "c.txt")
+    assert [file.path for file in walk(folder)][-2:] == ["b.txt", "c.txt"]
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path) -> None:
+    nested = [f"{tmp_path}{'/d' * depth}" for depth in range(1, 1201)]
+    for path in nested:
+        os.mkdir(path)
+    try:
+        assert list(walk(tmp_path)) == []
+    finally:  # pytest's own clean-up cannot go so deep
+        for path in reversed(nested):
+            os.rmdir(path)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("rules", [None, Rules(), Rules(["/a/"]), Rules(["*", "!*/", "!z*"])])
+def test_a_part_of_the_walk_is_that_part_of_the_whole(folder: Path, hidden: bool, rules: Rules | None) -> None:
+    (folder / "a" / "deep").mkdir()
+    (folder / "a" / "deep" / "c.txt").touch()
+    (folder / "link").symlink_to(folder / "a")
+    (folder / "a" / "b-link.txt").symlink_to(folder / "b.txt")
+    whole = list(walk(folder, hidden=hidden, rules=rules))
+    starts = ["a", "a/deep", "a/deep/c.txt", "a/.git", "a/.git/config", ".hidden", "b.txt", "link", "link/z.txt"]
+    for start in [*starts, "a/b-link.txt", "gone", "gone/x", "b.txt/x", "..", "a/../b.txt", "/etc", "a/"]:
+        part = [file for file in whole if file.path == start or file.path.startswith(f"{start}/")]
+        assert list(walk(folder, hidden=hidden, rules=rules, below=start)) == part, start
+
+
+def _while_walking(folder: Path, happens: Callable[[], object]) -> list[Found]:
+    walking = walk(folder)
+    first = next(walking)
+    happens()
+    return [first, *walking]
+
+
+def test_what_goes_away_during_the_walk_is_not_there(folder: Path) -> None:
+    found = _while_walking(folder, (folder / "b.txt").unlink)
+    assert [file.path for file in found] == ["a/z.txt", "a/ä ö.txt"]
+
+
+def test_a_folder_that_goes_away_during_the_walk_is_no_emptied_one(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FolderMissing):
+        _while_walking(folder, lambda: folder.rename(tmp_path / "away"))
+    folder.mkdir()
+    away = tmp_path / "away"
+    with pytest.raises(FolderMissing, match="another folder"):
+        _while_walking(away, lambda: (away.rename(tmp_path / "further"), folder.rename(away)))
+
+
+def test_an_identity_is_the_folders_not_its_names(folder: Path, tmp_path: Path) -> None:
+    before = identity_of(folder)
+    (folder / "new.txt").touch()
+    folder.rename(tmp_path / "renamed")
+    assert identity_of(tmp_path / "renamed") == before
+    folder.mkdir()
+    assert identity_of(folder) != before
+    with pytest.raises(FolderMissing, match="nowhere"):
+        identity_of(tmp_path / "nowhere")
+
+
+def test_a_digest_tells_what_may_pass_from_what_stays(folder: Path) -> None:
+    def trouble(number: int) -> type[BaseException] | None:
+        with patch.object(Path, "open", side_effect=OSError(number, os.strerror(number))):
+            try:
+                sha256_of(folder / "b.txt", CancelToken())
+            except (NotNow, Unreadable) as exc:
+                return type(exc)
+        return None
+
+    assert {trouble(number) for number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY)} == {NotNow}
+    assert trouble(errno.ENOENT) is Vanished
+    assert trouble(errno.EACCES) is Unreadable
+
+
 def test_the_digest_is_sha256_and_can_be_cancelled(folder: Path) -> None:
     cancel = CancelToken()
     assert sha256_of(folder / "b.txt", cancel) == hashlib.sha256(b"b.txt").hexdigest()
-    with pytest.raises(Unreadable):
+    with pytest.raises(Vanished):
         sha256_of(folder / "nothing", cancel)
     cancel.cancel()
     with pytest.raises(Cancelled):

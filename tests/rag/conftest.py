@@ -135,3 +135,16 @@ def own_appliance(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert isinstance(events[-1], MirrorDone), events[-1]
         yield appliance, folder
         appliance.close()
+
+
+@pytest.fixture
+def fresh_appliance(cache: Path, tmp_path: Path) -> Iterator[Appliance]:
+    """One for each test, for tests that hurt it."""
+    settings = Settings(home=tmp_path / "home", cache=cache, parsers=1)
+    owner = try_own(settings.home)
+    assert owner is not None
+    with owner:
+        appliance = build_appliance(settings, owner)
+        yield appliance
+        appliance.close()
+    assert try_own(settings.home), "a process that outlived the appliance still holds the data folder"

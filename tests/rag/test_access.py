@@ -42,9 +42,13 @@ FORBIDDEN: dict[str, Callable[[Appliance, str, str], object]] = {
     "new_conversation": lambda a, _c, _i: a.new_conversation(STRANGER),
     "conversation": lambda a, conversation, _i: a.conversation(conversation, identity=STRANGER),
     "status": lambda a, _c, _i: a.status(identity=STRANGER),
+    "look_up": lambda a, _c, _i: a.look_up("lens.txt", identity=STRANGER),
     "collection": lambda a, _c, _i: a.collection("default", identity=STRANGER),
     "add_folder": lambda a, _c, _i: a.add_folder(Path("/tmp"), identity=STRANGER),
     "mirror": lambda a, _c, _i: list(a.mirror(Path("/tmp"), identity=STRANGER, cancel=CancelToken())),
+    "follow": lambda a, _c, _i: list(a.follow(Path("/tmp"), identity=STRANGER, cancel=CancelToken())),
+    "pause": lambda a, _c, _i: a.pause(True, identity=STRANGER),
+    "retry": lambda a, _c, _i: a.retry(identity=STRANGER),
     "cancel_ingest": lambda a, _c, _i: a.cancel_ingest(identity=STRANGER),
     "forget_folder": lambda a, _c, _i: a.forget_folder(Path("/tmp"), identity=STRANGER),
     "remove_collection": lambda a, _c, _i: a.remove_collection("default", identity=STRANGER),
@@ -53,7 +57,7 @@ NOTHING: dict[str, Callable[[Appliance], object]] = {
     "conversations": lambda a: a.conversations(STRANGER),
     "collections": lambda a: a.collections(STRANGER),
 }
-OF_NOBODY = {"models", "readiness", "describe", "machine", "metrics_text", "warm_up", "close", "embedder"}
+OF_NOBODY = {"models", "readiness", "describe", "machine", "metrics_text", "warm_up", "close", "embedder", "follow_all"}
 """Calls that give nothing of anybody's documents."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,23 +16,12 @@ from ingest.events import Activity, FileDone, IngestEvent, MirrorDone, MirrorFai
 from models.cancellation import CancelToken
 from rag.access import LOCAL_USER
 from rag.appliance import Appliance
-from rag.building import build_appliance
 from rag.errors import BadInput, NotFound, UnknownCollection
-from rag.ownership import try_own
-from rag.settings import Settings
 
 
 @pytest.fixture
-def appliance(cache: Path, tmp_path: Path) -> Iterator[Appliance]:
-    """One for each test, since they hurt it."""
-    settings = Settings(home=tmp_path / "home", cache=cache, parsers=1)
-    owner = try_own(settings.home)
-    assert owner is not None
-    with owner:
-        appliance = build_appliance(settings, owner)
-        yield appliance
-        appliance.close()
-    assert try_own(settings.home), "a process that outlived the appliance still holds the data folder"
+def appliance(fresh_appliance: Appliance) -> Appliance:
+    return fresh_appliance
 
 
 @pytest.fixture
@@ -109,10 +99,10 @@ def test_cancelling_one_mirror_leaves_the_one_that_waits(appliance: Appliance, m
 
 def test_everything_under_way_can_be_stopped_at_once(appliance: Appliance, many: Path, tmp_path: Path) -> None:
     events, _ = begin(appliance, many)
-    (tmp_path / "other").mkdir()
-    waiting = appliance.mirror(tmp_path / "other", identity=LOCAL_USER, cancel=CancelToken())
+    shutil.copytree(many, tmp_path / "other")
+    beside, _ = begin(appliance, tmp_path / "other")
     appliance.cancel_ingest(identity=LOCAL_USER)
-    assert [type(last_of(found)) for found in (events, waiting)] == [MirrorFailed, MirrorFailed]
+    assert [type(last_of(found)) for found in (events, beside)] == [MirrorFailed, MirrorFailed]
     assert appliance.status(identity=LOCAL_USER).activity is None
 
 

@@ -33,7 +33,8 @@ def test_a_finding_has_a_remedy_when_something_is_wrong_and_only_then(findings: 
 
 def test_everything_that_can_fail_is_looked_at(findings: list[Finding]) -> None:
     checks = [finding["check"] for finding in findings]
-    for check in ("memory", "CUDA", "FAISS", "data folder", "language model", "weights cache", "port", "sandbox"):
+    machine = ("memory", "CUDA", "FAISS", "data folder", "language model", "weights cache", "port", "sandbox")
+    for check in (*machine, "text recognition", "LibreOffice", "libarchive"):
         assert checks.count(check) == 1, check
     assert checks.count(f"weights of {EMBEDDER}") == 1
 

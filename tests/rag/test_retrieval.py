@@ -92,6 +92,28 @@ def test_an_empty_collection_finds_nothing(own_appliance: Own, tmp_path: Path) -
     assert appliance.search("lamp", identity=LOCAL_USER, collection="empty")[0] == []
 
 
+def test_a_table_is_found_by_its_files_name_though_no_cell_says_it(own_appliance: Own) -> None:
+    appliance, folder = own_appliance
+    for number, name in enumerate(["Berta_Moor", "Carl_Lind", "Ida_Keller", "Jon_Vale"]):
+        rows = [f"{year},The {2 * year + number} Voyage,Captain" for year in range(1990, 2020)]
+        (folder / f"{name}_-_Roles.csv").write_text("\n".join(["Year,Play,Role", *rows]))
+    list(appliance.mirror(folder, identity=LOCAL_USER, cancel=CancelToken()))
+    passages, _ = appliance.search("Which role did Keller play in 2004?", identity=LOCAL_USER, k=3)
+    assert passages[0].file == "Ida_Keller_-_Roles.csv"
+    assert "2004 | " in passages[0].text
+
+
+def test_neighbours_of_one_table_are_one_passage_with_the_header_once(own_appliance: Own) -> None:
+    appliance, folder = own_appliance
+    rows = [f"{year},The {2 * year} Lantern,Keeper" for year in range(1990, 2020)]
+    (folder / "Olga_Brand_-_Roles.csv").write_text("\n".join(["Year,Play,Role", *rows]))
+    list(appliance.mirror(folder, identity=LOCAL_USER, cancel=CancelToken()))
+    passages, _ = appliance.search("Which roles did Brand play?", identity=LOCAL_USER, k=3)
+    assert passages[0].text.startswith("Year | Play | Role\n1990 | ")
+    assert passages[0].text.count("Year | Play | Role") == 1
+    assert "2019 | The 4038 Lantern" in passages[0].text
+
+
 class ScriptedReranker:
     """Likes texts with a certain word, and notes what it was asked."""
 

@@ -107,6 +107,23 @@ def test_an_engine_that_makes_no_sense_is_refused(elsewhere: Path, text: str, sa
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LECTERN_OCR", "abbyy", "ocr = 'abbyy'.*'rapidocr', 'tesseract' or 'off'"),
+        ("LECTERN_OCR_LANGUAGES", "english", "english is no language code.*en,de"),
+        ("LECTERN_OCR_LANGUAGES", "en,,DE", "DE is no language code"),
+        ("LECTERN_OCR_LANGUAGES", ",", "nothing is no language code"),
+    ],
+)
+def test_unknown_text_recognition_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadInput, match=said):
+        load_settings()
+
+
 @pytest.mark.parametrize("field", ["key", "api_key"])
 def test_a_key_written_into_the_settings_is_refused_without_being_shown(elsewhere: Path, field: str) -> None:
     for wrong in (ENGINE + f'{field} = "sk-secret"', f'[[engines]]\n{field} = "sk-secret"'):

@@ -14,7 +14,7 @@ from models.cancellation import CancelToken
 from rag.appliance import Appliance
 from rag.events import Answer, Citation, Cited, Done, Event, Failed, Retrieved, Stage, Token
 from rag.sources import Source
-from rag.status import CollectionStatus, FileStatus
+from rag.status import CollectionStatus, FileStatus, QueueStatus
 from web.server import WebServer
 
 if TYPE_CHECKING:
@@ -100,6 +100,25 @@ def test_a_folder_that_does_not_exist_is_said_beside_the_field(browser: Browser,
     watched.page.close()
 
 
+def test_a_file_opens_beside_the_conversation_and_says_what_was_read(browser: Browser, server: WebServer) -> None:
+    watched = open_page(browser, server)
+    page = watched.page
+    page.wait_for_selector(".lx-file", timeout=WAIT_MS)
+    page.locator("#lx-filter textarea, #lx-filter input").first.fill("welcome")
+    page.wait_for_function("document.querySelectorAll('.lx-file').length === 1", timeout=WAIT_MS)
+    page.locator(".lx-file-open").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".lx-why", timeout=WAIT_MS)
+    assert page.locator(".lx-source-page").inner_text() == "sample/welcome.md"
+    assert "of it are searched" in page.locator(".lx-why").inner_text()
+    assert page.locator(".lx-read section").count() > 0
+    page.keyboard.press("Escape")
+    assert not page.locator(".lx-source").is_visible()
+    assert "welcome.md" in page.evaluate("document.activeElement.dataset.file")
+    watched.assert_quiet()
+    page.close()
+
+
 class Slow:
     """The real appliance, but for an answer that grows as slowly as the test lets it, from a hostile file."""
 
@@ -109,12 +128,25 @@ class Slow:
         self.cancelled = threading.Event()
         self.citation = Citation("evil", 1, EVIL, None, None, "Wear a <b>badge</b>.", 1, 1, True)
 
+        self.acts: list[object] = []
+        self.paused = False
+
     def __getattr__(self, name: str) -> object:
         return getattr(self._appliance, name)
 
+    def pause(self, paused: bool, **_: object) -> None:
+        self.paused = paused
+        self.acts.append(paused)
+
+    def retry(self, path: str | None = None, **_: object) -> list[str]:
+        self.acts.append(path)
+        return []
+
     def status(self, **_: object) -> CollectionStatus:
-        file = FileStatus(EVIL, "partial", 1, 2, 1, 20, EVIL, 1)
-        return CollectionStatus("default", (EVIL,), (file,), {}, None, 0.0)
+        file = FileStatus(EVIL, "failed", 1, 2, 1, 20, EVIL, 1, "/docs")
+        queue = QueueStatus(waiting=1, paused=self.paused)
+        totals = {"files": 1, "failed": 1}
+        return CollectionStatus("default", (EVIL,), (file,), totals, None, 0.0, queue=queue, matching=1)
 
     def source(self, *_: object, **__: object) -> Source:
         return Source(self.citation, "Rule: Wear a <b>badge</b>.", ((6, 26),), (), False, EVIL, EVIL)
@@ -179,6 +211,27 @@ def test_two_tabs_are_answered_at_once_and_a_closed_tab_stops_its_own(
     appliance.go_on.set()
     tabs[1].page.wait_for_selector("#lx-turns .lx-answer", timeout=WAIT_MS)
     tabs[1].page.close()
+
+
+def test_reading_is_paused_resumed_and_tried_again_from_the_page(
+    browser: Browser, slow: tuple[Slow, WebServer]
+) -> None:
+    appliance, server = slow
+    watched = open_page(browser, server)
+    page = watched.page
+    page.locator("[data-act=pause]").click()
+    page.locator("[data-act=resume]").click()
+    page.wait_for_selector("[data-act=pause]", timeout=WAIT_MS)
+    page.locator(".lx-file [data-act=retry]").click()
+    page.locator(".lx-acts [data-act=retry]").click()
+    for _ in range(WAIT_MS // 100):
+        if len(appliance.acts) == 4:
+            break
+        page.wait_for_timeout(100)
+    assert appliance.acts == [True, False, f"/docs/{EVIL}", None]
+    assert not page.locator(".lx-source").is_visible()
+    watched.assert_quiet()
+    page.close()
 
 
 def test_hostile_names_and_text_are_shown_and_never_run(browser: Browser, slow: tuple[Slow, WebServer]) -> None:

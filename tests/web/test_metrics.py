@@ -12,12 +12,12 @@ from ingest.events import Activity
 from models.engines.meter import Meter
 from models.interfaces import ChatDelta, Usage
 from rag.access import LOCAL_USER, Identity
-from rag.status import CollectionStatus
+from rag.status import NO_FILES, CollectionStatus, QueueStatus, Wanted
 from web.metrics import documents_text
 from web.server import WebServer
 
 TOTALS = {"files": 4, "indexed": 3, "failed": 1, "pages_indexed": 40, "chunks": 90, "chunks_embedded": 80}
-HELD = CollectionStatus("default", ("/docs",), (), TOTALS, None, 12.5)
+HELD = CollectionStatus("default", ("/docs",), (), TOTALS, None, 12.5, 3.5, QueueStatus(4, 1, 2, True, 900))
 READING = Activity("odd", "/x", "reading", "a.pdf", 1, 5, 0, 0, 9.0, None)
 ODD = CollectionStatus('odd "name"\n', (), (), {}, READING, 0.0)
 
@@ -37,7 +37,8 @@ class Metered:
         self.asked_by.append(identity)
         return [HELD.collection, ODD.collection]
 
-    def status(self, *, identity: Identity, collection: str) -> CollectionStatus:
+    def status(self, *, identity: Identity, collection: str, wanted: Wanted) -> CollectionStatus:
+        assert wanted == NO_FILES, "no file is listed to be counted"
         self.asked_by.append(identity)
         return next(status for status in (HELD, ODD) if status.collection == collection)
 
@@ -106,5 +107,9 @@ def test_documents_are_counted_by_collection_and_state_whatever_the_name() -> No
     assert found["lectern_pages_indexed", ("default",)] == 40
     assert found["lectern_chunks_embedded", ("default",)] == 80
     assert found["lectern_index_lag_seconds", ("default",)] == 12.5
+    assert found["lectern_vectors_lag_seconds", ("default",)] == 3.5
+    queued = [found["lectern_queue_files", ("default", state)] for state in ("waiting", "reading", "retrying")]
+    assert queued == [4, 1, 2]
+    assert found["lectern_paused", ("default",)] == 1
     assert found["lectern_reading", ("default",)] == 0
     assert found["lectern_reading", ('odd "name"\n',)] == 1

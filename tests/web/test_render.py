@@ -7,22 +7,43 @@ from html.parser import HTMLParser
 
 import pytest
 
+from indexes.contents import StoredElement
 from ingest.events import Activity
 from models.interfaces import Engine
 from rag.conversations import ConversationInfo
 from rag.events import Answer, Citation, Cited, Done, EngineLost, Failed, Passage, Retrieved, Stage, Token
+from rag.lookup import FileReport
 from rag.sources import Source
-from rag.status import CollectionStatus, FileStatus
+from rag.status import CollectionStatus, FileStatus, FolderStatus, QueueStatus, Waiting, Wanted
 from web.markup import marked, quoted, written
 from web.render import duration, render_conversations, render_turn, render_turns
-from web.render_documents import render_documents, render_problem
+from web.render_documents import render_documents, render_files, render_problem
+from web.render_file import CHARACTERS_SHOWN, render_file
 from web.render_source import render_source
 from web.turn import Turn, of_answer
 
 EVIL = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>${alert(3)}{{4}}"
 OUR_TAGS = {
     *("article", "section", "header", "footer", "div", "span", "p", "h2", "h3", "h4", "ol", "ul", "li", "button"),
-    *("details", "summary", "figure", "img", "mark", "time", "progress", "strong", "em", "code", "pre", "br"),
+    *(
+        "h5",
+        "table",
+        "tr",
+        "td",
+        "b",
+        "details",
+        "summary",
+        "figure",
+        "img",
+        "mark",
+        "time",
+        "progress",
+        "strong",
+        "em",
+        "code",
+        "pre",
+        "br",
+    ),
 }
 
 
@@ -222,12 +243,22 @@ def test_nothing_in_a_document_becomes_markup_in_an_answer() -> None:
 
 
 def test_nothing_in_a_document_becomes_markup_elsewhere_on_the_page() -> None:
-    file = FileStatus(f"{EVIL}/{EVIL}", EVIL, 1, 2, 3, 4, EVIL, 1)
+    waiting = Waiting("retrying", 1.0, 1, EVIL, 2.0, EVIL)
+    file = FileStatus(f"{EVIL}/{EVIL}", EVIL, 1, 2, 3, 4, EVIL, 1, EVIL, 9, waiting)
+    failed = FileStatus(EVIL, "failed", 1, 2, 3, 4, EVIL, 1, EVIL)
     activity = Activity("default", EVIL, "reading", EVIL, 1, 2, 0, 0, 1.0, None)
-    status = CollectionStatus("default", (EVIL,), (file,), {}, activity, 0.0)
+    folder = FolderStatus(EVIL, EVIL, EVIL, (EVIL,), 1, 1.0, 1.0)
+    status = CollectionStatus(EVIL, (EVIL,), (file, failed), {"files": 2}, activity, 0.0, folder_states=(folder,))
+    kinds = ("title", "paragraph", "table", "code", "picture")
+    elements = tuple(StoredElement(kind, f"{EVIL} | {EVIL}", 1, EVIL, 0.5) for kind in kinds)
+    report = FileReport(
+        EVIL, EVIL, EVIL, EVIL, 1, True, (EVIL, f"`{EVIL}`"), omissions=((EVIL, EVIL),), elements=elements
+    )
     source = Source(a_citation(file=EVIL, part=EVIL), EVIL, ((2, 9),), (), False, EVIL, EVIL)
     for html in (
         render_documents(status),
+        render_files(status, Wanted(state=None, name=EVIL)),
+        render_file(report),
         render_source(source),
         render_conversations([ConversationInfo(EVIL, EVIL, 0.0)], EVIL),
         render_problem(EVIL),
@@ -257,31 +288,123 @@ def test_a_changed_file_is_said_above_its_source() -> None:
     assert "The file has changed since this answer." in Tags(render_source(source)).text
 
 
-def test_files_that_need_a_person_come_first_with_their_reason() -> None:
+def a_status(**changes: object) -> CollectionStatus:
+    """A collection of one folder that is followed, with two files, in step with the disk."""
     files = (
-        FileStatus("a/fine.pdf", "indexed", 3, 3, 9, 100, None, 1),
-        FileStatus("b/scan.pdf", "partial", 1, 4, 3, 50, "pages 2–4 hold no text", 1),
+        FileStatus("b/scan.pdf", "partial", 1, 4, 3, 50, "pages 2–4 hold no text", 1, "/docs"),
+        FileStatus("a/fine.pdf", "indexed", 3, 3, 9, 100, None, 1, "/docs"),
     )
-    tags = Tags(render_documents(CollectionStatus("default", ("/docs",), files, {}, None, 0.0)))
+    totals = {"files": 2, "indexed": 1, "partial": 1, "pages_indexed": 4, "pages_total": 7}
+    fields: dict[str, object] = {
+        "collection": "default",
+        "folders": ("/docs",),
+        "files": files,
+        "totals": totals,
+        "activity": None,
+        "lag_s": 0.0,
+        "folder_states": (FolderStatus("/docs", "watching", None, (), 0, 5.0, 0.0),),
+        "matching": 2,
+    }
+    return CollectionStatus(**(fields | changes))  # type: ignore[arg-type]  # by name
+
+
+def test_each_file_is_a_row_with_its_pages_and_the_reason_for_the_rest() -> None:
+    tags = Tags(render_files(a_status(), Wanted(9)))
     assert [row["data-state"] for row in tags.named("lx-file")] == ["partial", "indexed"]
+    assert [button["data-file"] for button in tags.named("lx-file-open")] == ["/docs/b/scan.pdf", "/docs/a/fine.pdf"]
     assert "pages 2–4 hold no text" in tags.text
     assert "1 of 4 pages" in tags.text
-    assert "2 of 2 files ready · 4 pages" in tags.text
+
+
+def test_a_file_that_failed_can_be_tried_again_one_by_one_or_all_at_once() -> None:
+    files = (FileStatus("a.pdf", "quarantined", 0, 0, 0, 0, "it took too long", None, "/docs"),)
+    status = a_status(files=files, totals={"files": 1, "quarantined": 1}, matching=1)
+    (one,) = Tags(render_files(status, Wanted(9))).named("lx-act")
+    assert (one["data-act"], one["data-path"]) == ("retry", "/docs/a.pdf")
+    (every,) = Tags(render_documents(status)).named("lx-act")
+    assert (every["data-act"], every.get("data-path")) == ("retry", None)
+
+
+def test_files_are_chosen_by_state_with_their_counts_and_what_is_not_shown_is_counted() -> None:
+    status = a_status(queue=QueueStatus(waiting=3), matching=402)
+    tags = Tags(render_files(status, Wanted(2, state="waiting")))
+    chips = {chip["data-state"]: chip["aria-pressed"] for chip in tags.named("lx-chip")}
+    assert chips == {"": "false", "waiting": "true", "partial": "false", "indexed": "false"}
+    assert "waiting 3" in tags.text
+    assert "and 400 more files: filter by name" in tags.text
+
+
+def test_whoever_filters_for_a_file_that_is_not_listed_can_ask_why() -> None:
+    tags = Tags(render_files(a_status(files=(), matching=0), Wanted(9, name="drafts/<b>.txt")))
+    assert [button["data-file"] for button in tags.named("lx-act")] == ["drafts/<b>.txt"]
+    assert not Tags(render_files(a_status(files=(), matching=0), Wanted(9, state="failed"))).named("lx-act")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "In step with the disk"),
+        ({"lag_s": 12.3, "queue": QueueStatus(waiting=1)}, "12 s behind the disk"),
+        ({"queue": QueueStatus(waiting=1, paused=True)}, "Paused · 1 file waiting"),
+        ({"folder_states": (FolderStatus("/usb", "missing", None, (), 0, 5.0, 5.0),)}, "/usb is missing"),
+        (
+            {"folder_states": (FolderStatus("/a", "not followed", None, (), 0, 400.0, 400.0),)},
+            "with the disk 7 min ago",
+        ),
+    ],
+)
+def test_the_panel_says_how_the_index_stands_to_the_disk(changes: dict[str, object], said: str) -> None:
+    assert said in Tags(render_documents(a_status(**changes))).text
+
+
+def test_what_runs_can_be_paused_and_what_is_paused_resumed() -> None:
+    def acts(**changes: object) -> list[str | None]:
+        return [button["data-act"] for button in Tags(render_documents(a_status(**changes))).named("lx-act")]
+
+    assert acts() == []
+    assert acts(queue=QueueStatus(waiting=1)) == ["pause"]
+    assert acts(queue=QueueStatus(waiting=1, paused=True)) == ["resume"]
 
 
 def test_progress_counts_what_is_further_from_the_end_and_tells_the_time_left() -> None:
-    activity = Activity("default", "/docs", "embedding", "a.pdf", 3, 5, 25, 100, 9.0, 27.4)
-    html = render_documents(CollectionStatus("default", ("/docs",), (), {}, activity, 0.0))
+    activity = Activity(
+        "default", "/docs", "embedding", "a.pdf", 3, 5, 25, 100, 9.0, 27.4, 1 << 20, 3 << 20, 9, 0.5, 8.5
+    )
+    html = render_documents(a_status(activity=activity))
     assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "25"
-    assert "3 of 5 files" in html
-    assert "about 27 s left" in html
+    for said in ("3 of 5 files", "about 27 s left", "8.5 pages/s", "1.0 of 3.0 MB", "a.pdf"):
+        assert said in html
     reading = Activity("default", "/docs", "reading", "a.pdf", 1, 5, 100, 100, 9.0, None)
-    html = render_documents(CollectionStatus("default", ("/docs",), (), {}, reading, 0.0))
+    html = render_documents(a_status(activity=reading))
     assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "1"
 
 
 def test_a_collection_without_documents_says_what_to_do() -> None:
-    assert "Type the path of a folder" in render_documents(CollectionStatus("default", (), (), {}, None, 0.0))
+    empty = CollectionStatus("default", (), (), {}, None, 0.0)
+    assert "Type the path of a folder" in render_documents(empty)
+    assert render_files(empty, Wanted()) == ""
+
+
+def test_what_was_read_of_a_file_is_shown_by_page_with_tables_as_tables_and_doubt_said() -> None:
+    elements = (
+        StoredElement("heading", "Prices", 1, None),
+        StoredElement("table", "item | price\nlens | 48", 1, None),
+        StoredElement("paragraph", "faint words", 2, None, 0.61),
+    )
+    report = FileReport("a.pdf", "/docs", "indexed", None, 2, True, ("2 passages.",), 2, 2, 2, 2, 30, (), elements)
+    html = render_file(report)
+    assert "<tr><td>lens</td><td>48</td></tr>" in html
+    text = Tags(html).text
+    for said in ("page 1", "page 2 · recognised in a picture, confidence 61%", "2 passages.", "version 2"):
+        assert said in text
+    assert Tags(html).named("lx-why")[0]["data-findable"] == "yes"
+
+
+def test_a_long_file_is_shown_from_its_beginning_and_the_rest_is_counted() -> None:
+    elements = tuple(StoredElement("paragraph", "x" * (CHARACTERS_SHOWN // 2), n, None) for n in range(1, 6))
+    html = render_file(FileReport("a.pdf", "/docs", "indexed", None, 1, True, (), elements=elements))
+    assert len(html) < 2 * CHARACTERS_SHOWN
+    assert "The first 2 of 5 pieces are shown." in html
 
 
 @pytest.mark.parametrize(

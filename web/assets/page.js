@@ -1,14 +1,19 @@
-// What the page does in the browser alone: the source panel, keys, copying, the address bar, following the answer.
-// Everything that asks the appliance something goes through Gradio, but for the source panel's two reads.
+// What the page does in the browser alone: the side panel, keys, copying, the address bar, following the answer.
+// Everything that asks the appliance something goes through Gradio, but for what the side panel reads.
 (() => {
   'use strict';
 
   const root = document.documentElement;
   const find = (selector) => document.querySelector(selector);
   let cameFrom = null; // what had the focus before the source panel took it
-  let shown = null; // the citation id in the panel; an answer to an older request is dropped
+  let shown = null; // what is in the panel, { kind, id }; an answer to an older request is dropped
 
-  // -- source panel ----------------------------------------------------------------------------------------------
+  // -- side panel: the source of a citation, or what was read of a file --------------------------------------------
+
+  const kinds = {
+    citation: { name: 'Source', address: (id) => `/ui/source/${encodeURIComponent(id)}`, around: citationsAround },
+    file: { name: 'File', address: fileAddress, around: () => filesListed().map((button) => button.dataset.file) },
+  };
 
   function citationsAround(citation) {
     const answer = find(`.lx-answer [data-citation="${CSS.escape(citation)}"]`)?.closest('.lx-answer');
@@ -16,43 +21,54 @@
     return all.map((reference) => reference.dataset.citation);
   }
 
-  function markOpen(citation) {
-    for (const open of document.querySelectorAll('.lx-open')) open.classList.remove('lx-open');
-    if (!citation) return;
-    for (const one of document.querySelectorAll(`[data-citation="${CSS.escape(citation)}"]`)) one.classList.add('lx-open');
+  const filesListed = () => [...document.querySelectorAll('.lx-file-open')];
+
+  function fileAddress(path) {
+    const collection = find('.lx-files').dataset.collection;
+    return `/ui/file?${new URLSearchParams({ collection, path })}`;
   }
 
-  function showPosition(citation) {
-    const around = citationsAround(citation);
-    const place = around.indexOf(citation);
-    find('.lx-source-count').textContent = around.length > 1 ? `Source ${place + 1} of ${around.length}` : 'Source';
+  function markOpen() {
+    for (const open of document.querySelectorAll('.lx-open')) open.classList.remove('lx-open');
+    if (!shown) return;
+    const selector = `[data-${shown.kind}="${CSS.escape(shown.id)}"]`;
+    for (const one of document.querySelectorAll(selector)) one.classList.add('lx-open');
+  }
+
+  function showPosition() {
+    const { name, around } = kinds[shown.kind];
+    const all = around(shown.id);
+    const place = all.indexOf(shown.id);
+    find('.lx-source-count').textContent = all.length > 1 && place >= 0 ? `${name} ${place + 1} of ${all.length}` : name;
     find('.lx-source-previous').disabled = place <= 0;
-    find('.lx-source-next').disabled = place < 0 || place >= around.length - 1;
+    find('.lx-source-next').disabled = place < 0 || place >= all.length - 1;
   }
 
   function step(by) {
-    const around = citationsAround(shown);
-    const next = around[around.indexOf(shown) + by];
-    if (next) openSource(next);
+    const around = kinds[shown.kind].around(shown.id);
+    const next = around[around.indexOf(shown.id) + by];
+    if (next) openPanel(shown.kind, next);
   }
 
-  async function openSource(citation) {
+  async function openPanel(kind, id) {
     const panel = find('.lx-source');
     const body = find('.lx-source-body');
     if (panel.hidden) cameFrom = document.activeElement;
-    shown = citation;
+    const asked = { kind, id };
+    shown = asked;
     panel.hidden = false;
     root.classList.add('lx-has-source');
-    markOpen(citation);
-    showPosition(citation);
+    root.classList.remove('lx-has-left');
+    markOpen();
+    showPosition();
     panel.focus({ preventScroll: true });
     let fragment;
     try {
-      fragment = await (await fetch(`/ui/source/${encodeURIComponent(citation)}`)).text();
+      fragment = await (await fetch(kinds[kind].address(id))).text();
     } catch {
       fragment = '<p class="lx-banner" role="alert">Lectern does not answer. Is it still running?</p>';
     }
-    if (shown !== citation) return;
+    if (shown !== asked) return;
     body.innerHTML = fragment; // made by the server with all document text escaped
     body.scrollTop = 0;
     showHighlight(body);
@@ -77,8 +93,8 @@
     shown = null;
     find('.lx-source').hidden = true;
     root.classList.remove('lx-has-source');
-    markOpen(null);
-    (cameFrom?.isConnected ? cameFrom : questionBox())?.focus();
+    markOpen();
+    (cameFrom?.isConnected ? cameFrom : drawnAgain(cameFrom) ?? questionBox())?.focus();
   }
 
   // -- answers ---------------------------------------------------------------------------------------------------
@@ -100,7 +116,8 @@
   // -- clicks and keys -------------------------------------------------------------------------------------------
 
   const clicks = [
-    ['[data-citation]', (button) => openSource(button.dataset.citation)],
+    ['[data-citation]', (button) => openPanel('citation', button.dataset.citation)],
+    ['[data-file]', (button) => openPanel('file', button.dataset.file)],
     ['.lx-source-close', closeSource],
     ['.lx-source-previous', () => step(-1)],
     ['.lx-source-next', () => step(1)],
@@ -123,6 +140,8 @@
       if (panelOpen) closeSource();
       else if (root.classList.contains('lx-has-left')) root.classList.remove('lx-has-left');
       else if (visible(find('.lx-stop'))) find('.lx-stop').click();
+    } else if (document.activeElement.matches('.lx-file-open') && event.key.match(/^Arrow(Up|Down)$/)) {
+      stepFiles(event);
     } else if (panelOpen && find('.lx-source').contains(document.activeElement)) {
       if (event.key === 'ArrowLeft') step(-1);
       if (event.key === 'ArrowRight') step(1);
@@ -148,6 +167,35 @@
     onChange();
   }
 
+  // The list of files is drawn anew while files are read: whoever is at a button of it stays there.
+  let inFiles = null;
+
+  const drawnAgain = (button) =>
+    button?.dataset?.file === undefined
+      ? null
+      : filesListed().find((other) => other.dataset.file === button.dataset.file);
+
+  function keepPlace() {
+    document.addEventListener('focusin', (event) => (inFiles = event.target.closest('#lx-files button')));
+    watch('#lx-files', () => {
+      markOpen();
+      if (!inFiles || inFiles.isConnected || document.activeElement !== document.body) return;
+      const { file, act, state } = inFiles.dataset;
+      const same = (button) =>
+        button.dataset.file === file && button.dataset.act === act && button.dataset.state === state;
+      [...document.querySelectorAll('#lx-files button')].find(same)?.focus({ preventScroll: true });
+    });
+  }
+
+  // Up and down go from file to file.
+  function stepFiles(event) {
+    const files = filesListed();
+    const next = files[files.indexOf(document.activeElement) + (event.key === 'ArrowDown' ? 1 : -1)];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  }
+
   function followAnswer(scroller) {
     let following = true;
     scroller.addEventListener('scroll', () => {
@@ -171,12 +219,13 @@
 
   function begin() {
     const scroller = find('#lx-scroll');
-    if (!scroller || !find('#lx-turns') || !find('#lx-running') || !questionBox()) return false;
+    if (!scroller || !find('#lx-files') || !find('#lx-turns') || !find('#lx-running') || !questionBox()) return false;
     find('#lx-running').setAttribute('aria-live', 'polite');
     find('#lx-left').setAttribute('role', 'complementary');
     find('#lx-left').setAttribute('aria-label', 'Documents and conversations');
     find('#lx-middle').setAttribute('role', 'main');
     followAnswer(scroller);
+    keepPlace();
     return true;
   }
 
