@@ -70,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     queue = _add(commands, "queue", _queue, "files that wait to be read, or could not be; pause, resume, retry")
     queue.add_argument("action", nargs="?", choices=("list", "pause", "resume", "retry"), default="list")
     queue.add_argument(
-        "path", nargs="?", metavar="PATH", help="retry: this file; without it, all that were not read whole"
+        "path", nargs="?", metavar="PATH", help="retry: this file; without it, all that failed or were set aside"
     )
     _takes_collection(queue)
 
@@ -199,9 +199,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _ingest(options: argparse.Namespace) -> int:
-    folder = options.folder.expanduser().absolute()
     names = ("collection", "hidden", "exclude", "include", "watch")
-    arguments: Message = {"folder": str(folder), **{name: getattr(options, name) for name in names}}
+    arguments: Message = {"folder": _absolute(options.folder), **{name: getattr(options, name) for name in names}}
     try:
         return _print("ingest", _request("ingest", arguments), options)
     except KeyboardInterrupt:
@@ -212,9 +211,15 @@ def _ingest(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     # The owner, who looks, has another current folder.
-    absolute = str(Path(options.path).expanduser().absolute())
-    arguments: Message = {"path": options.path, "absolute": absolute, "collection": options.collection}
+    arguments: Message = {"path": options.path, "absolute": _absolute(options.path), "collection": options.collection}
     return _print("show", _request("show", arguments), options)
+
+
+def _absolute(path: str | Path) -> str:
+    """One spelling: without `~` where that names a home, without `..`."""
+    import os
+
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _queue(options: argparse.Namespace) -> int:
@@ -237,7 +242,7 @@ def _chat(options: argparse.Namespace) -> int:
 
 def _eval(options: argparse.Namespace) -> int:
     arguments = {name: value for name, value in vars(options).items() if name not in ("run", "json")}
-    arguments |= {name: str(path.expanduser().absolute()) for name, path in arguments.items() if isinstance(path, Path)}
+    arguments |= {name: _absolute(path) for name, path in arguments.items() if isinstance(path, Path)}
     return _print("eval", _request("eval", arguments), options)
 
 
@@ -276,7 +281,7 @@ def _collection(options: argparse.Namespace) -> int:
         print(f"lectern: collection {options.action} needs {what}.", file=sys.stderr)
         return 2
     # The owner, who may do it, has another current folder.
-    folder = str(Path(subject).expanduser().absolute()) if subject else None
+    folder = _absolute(subject) if subject else None
     arguments: Message = {"name": subject, "folder": folder, "collection": options.collection}
     return _print("collection", _request(f"collection_{options.action}", arguments), options)
 

@@ -225,9 +225,9 @@ class ContentStore:
         self._execute(f"DELETE FROM content WHERE id = ? AND state = 'archived' AND NOT {_CITED}", content_id)
 
     def collect_garbage(self, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Discard contents that no document shows any more; false when `stop` said to leave off. Only the ingest pipeline may call it,
-        while it builds nothing: a content is without a document until it is published. What was half built is kept
-        while files wait to be read, since one of them may go on with it."""
+        """Discard contents that no document shows any more; false when `stop` said to leave off. Only the ingest
+        pipeline may call it, while it builds nothing: a content is without a document until it is published. What was
+        half built is kept while files wait to be read, since one of them may go on with it."""
         with self._database.read() as connection:
             rows = connection.execute(
                 f"""SELECT id FROM content WHERE NOT {_SHOWN} AND NOT (state = 'archived' AND {_CITED}

@@ -9,8 +9,9 @@ from indexes.database import Database
 
 @dataclass(frozen=True)
 class DocumentCounts:
-    """`states` counts files. `waiting`, `reading` and `retrying` are files in the queue, of `queued_bytes` together;
-    `oldest_at` says for each folder's id when the oldest of them was noticed."""
+    """`states` counts files; `empty` are those of the failed ones that hold nothing at all. `waiting`, `reading` and
+    `retrying` are files in the queue, of `queued_bytes` together; `oldest_at` says for each folder's id when the oldest
+    of them was noticed."""
 
     states: dict[str, int] = field(default_factory=dict)
     pages_indexed: int = 0
@@ -21,6 +22,7 @@ class DocumentCounts:
     retrying: int = 0
     queued_bytes: int = 0
     oldest_at: dict[int, float] = field(default_factory=dict)
+    empty: int = 0
 
 
 def count_documents(database: Database, collection_id: int) -> DocumentCounts:
@@ -28,7 +30,8 @@ def count_documents(database: Database, collection_id: int) -> DocumentCounts:
         held = connection.execute(
             """SELECT document.state, count(*) AS files, coalesce(sum(content.pages_indexed), 0) AS pages_indexed,
                    coalesce(sum(content.pages_total), 0) AS pages_total,
-                   coalesce(sum(content.characters), 0) AS characters
+                   coalesce(sum(content.characters), 0) AS characters,
+                   sum(document.state = 'failed' AND document.size_bytes = 0) AS empty
                FROM document JOIN folder ON folder.id = folder_id LEFT JOIN version ON version.id = version_id
                LEFT JOIN content ON content.id = content_id
                WHERE folder.collection_id = ? GROUP BY document.state""",
@@ -52,5 +55,6 @@ def count_documents(database: Database, collection_id: int) -> DocumentCounts:
         reading=sum(row["reading"] for row in queued),
         retrying=sum(row["retrying"] for row in queued),
         queued_bytes=sum(row["size_bytes"] for row in queued),
+        empty=sum(row["empty"] for row in held),
         oldest_at={row["folder_id"]: row["oldest_at"] for row in queued},
     )

@@ -92,9 +92,7 @@ class ReadQueue:
                    WHERE claimed_by = :run AND document_id NOT IN (SELECT value FROM json_each(:in_hand))""",
                 values,
             )
-            connection.executemany(
-                "UPDATE read_job SET attempts = 1 WHERE document_id = ? AND claimed_by = ?", further
-            )
+            connection.executemany("UPDATE read_job SET attempts = 1 WHERE document_id = ? AND claimed_by = ?", further)
 
     def is_due(self, folder_ids: Sequence[int], priority: int = SCANNED) -> bool:
         """Whether `claim` would give one."""

@@ -21,6 +21,7 @@ from ingest.elements import Element, Kind, Page, Summary
 from ingest.errors import IngestError, NotNow, Unreadable
 from ingest.formats import Format
 from ingest.parser_pool import ParserPool
+from ingest.plain_file import FileIdentity
 from models.cancellation import CancelToken
 
 _PAGE_BATCH, _ELEMENT_BATCH, _CHUNK_BATCH = 32, 2000, 200
@@ -48,7 +49,15 @@ class ContentBuilder:
         self._built = threading.Condition()
 
     def content(
-        self, path: Path, sha256: str, recipe: str, format: Format, *, on_page: Callable[[], None], cancel: CancelToken
+        self,
+        path: Path,
+        sha256: str,
+        recipe: str,
+        format: Format,
+        *,
+        identity: FileIdentity | None = None,
+        on_page: Callable[[], None],
+        cancel: CancelToken,
     ) -> int:
         """The id of the ready content of these bytes, built if there is none yet. Raises `IngestError`, `Cancelled`."""
         with self._one_builder(f"{sha256} {recipe}", cancel):
@@ -61,7 +70,7 @@ class ContentBuilder:
                 else _Build(self._contents.begin(sha256, recipe))
             )
             try:
-                parsed = self._pool.parse(path, format, cancel, first_page=len(build.page_ids))
+                parsed = self._pool.parse(path, format, cancel, first_page=len(build.page_ids), identity=identity)
                 with closing(parsed):  # gives the parser back, whatever happens here
                     self._store(build, parsed, on_page)
             except NotNow:

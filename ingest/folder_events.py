@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ingest.walk import is_text
+
 LIMIT = "the system's limit of {what} is reached (fs.inotify.{name}, now {value}; `sysctl` can raise it)"
 
 
@@ -26,7 +28,8 @@ class CannotWatch(Exception):
 @dataclass(frozen=True)
 class Happened:
     """Names that were made, changed or removed, relative and with "/"; for a new folder its own name stands for all in
-    it. `lost`: there was more than is told, or the watch has ended, so everything has to be looked at and watched anew.
+    it. One that is not UTF-8 comes with lone surrogates, as `os.listdir` gives it. `lost`: there was more than is told,
+    or the watch has ended, so everything has to be looked at and watched anew.
     """
 
     paths: frozenset[str] = frozenset()
@@ -38,7 +41,7 @@ class FolderEvents(Protocol):
         """What has happened since the last call; waits for it, at most about so long."""
 
     def wake(self) -> None:
-        """From another thread: end a `wait`."""
+        """From another thread: end a `wait`. Does nothing after `close`."""
 
     def close(self) -> None: ...
 
@@ -85,6 +88,9 @@ class InotifyEvents:
         except OSError as exc:
             raise CannotWatch(_why(exc)) from exc
         self._waker, self._woken = os.pipe()[::-1]
+        # A number that was closed may be another file's by the time that somebody writes to it.
+        self._open = True
+        self._closing = threading.Lock()
         self._poll = select.poll()
         for descriptor in (self._inotify.fileno(), self._woken):
             self._poll.register(descriptor, select.POLLIN)
@@ -108,12 +114,18 @@ class InotifyEvents:
         return Happened(frozenset(paths), lost)
 
     def wake(self) -> None:
-        os.write(self._waker, b".")
+        with self._closing:
+            if self._open:
+                os.write(self._waker, b".")
 
     def close(self) -> None:
-        self._inotify.close()
-        os.close(self._waker)
-        os.close(self._woken)
+        with self._closing:
+            if not self._open:
+                return
+            self._open = False
+            self._inotify.close()
+            os.close(self._waker)
+            os.close(self._woken)
 
     def _take(self, watch: int, mask: int, name: str, paths: set[str]) -> bool:
         """Note one event; False when the watch cannot be relied on after it."""
@@ -132,7 +144,7 @@ class InotifyEvents:
             self._remove(path)
         if mask & flags.ISDIR and mask & (flags.MOVED_TO | flags.CREATE | flags.ATTRIB):
             self._add(path)
-        paths.add(_tellable(path))
+        paths.add(path)
         return True
 
     def _add(self, top: str) -> None:
@@ -140,7 +152,7 @@ class InotifyEvents:
         waiting = [top]
         while waiting:
             path = waiting.pop()
-            if path and not self._follows(path):
+            if path and not (is_text(path) and self._follows(path)):
                 continue
             absolute = os.path.join(self._root, path)
             try:
@@ -215,13 +227,6 @@ class WatchfilesEvents:
     def close(self) -> None:
         self._stop.set()
         self._changes.close()
-
-
-def _tellable(path: str) -> str:
-    """A name that is not UTF-8 is told by the folder it is in."""
-    while not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
-        path = path.rpartition("/")[0]
-    return path
 
 
 def _why(exc: OSError) -> str:

@@ -14,7 +14,7 @@ from ingest.errors import FolderMissing
 from ingest.events import Activity, InStep, Phase
 from ingest.progress import Done, Progress
 from ingest.reading import FileReader
-from ingest.rules import rules_of
+from ingest.rules import Rules, RulesOf
 from ingest.scanning import Changes, Scanner
 from ingest.walk import Found, walk
 from models.cancellation import CancelToken
@@ -34,6 +34,7 @@ class FolderWork:
         self.settled = InStep(collection.name, row.path)
         self.progress = Progress(collection.name, row.path)
         self._scanner = scanner
+        self._rules = RulesOf(Path(row.path))
         self._one_look = threading.Lock()
         self._lock = threading.Lock()
         self._looks = self._looking = 0
@@ -81,6 +82,10 @@ class FolderWork:
         phase: Phase = "walking" if self._looking else "reading" if left.files else "embedding"
         return self.progress.activity(phase, left)
 
+    def rules(self) -> Rules:
+        """Those in force now: the folder's own file may have changed. Raises BadRule."""
+        return self._rules.now(self.row.rules)
+
     def _settle(self) -> InStep:
         """What was done since the folder was last in step; the counting begins anew."""
         counts, self._counts = dict(self._counts), Counter()
@@ -95,7 +100,7 @@ class FolderWork:
         if row is None:
             raise FolderMissing(f"{self.row.path} is no longer a folder of the collection {self.collection.name!r}.")
         self.row = row
-        rules = rules_of(Path(row.path), row.rules)
+        rules = self.rules()
         if paths is None:
             return self._scanner.scan(self.row, rules, cancel)
         return self._scanner.look(self.row, rules, paths, cancel)

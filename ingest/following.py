@@ -16,7 +16,6 @@ from ingest.errors import IngestError
 from ingest.events import FolderState, IngestEvent
 from ingest.folder_work import FolderWork
 from ingest.pipeline import Pipeline
-from ingest.rules import Rules, rules_of
 from ingest.watching import Watcher
 from models.cancellation import Cancelled
 
@@ -59,7 +58,7 @@ class Following:
                 Path(row.path),
                 partial(self._changed, followed),
                 hidden=row.hidden,
-                rules=partial(_rules_of, followed.work),
+                rules=followed.work.rules,
                 rescan_s=self._rescan_s,
             )
             self._followed[row.id] = followed
@@ -118,8 +117,3 @@ def _state_of(followed: _Followed) -> FolderState:
     work, watcher = followed.work, followed.watcher
     assert watcher is not None
     return FolderState(work.collection.name, work.row.path, watcher.state, followed.fault or watcher.message)
-
-
-def _rules_of(work: FolderWork) -> Rules:
-    """Those in force now: the folder's own file may have changed."""
-    return rules_of(Path(work.row.path), work.row.rules)

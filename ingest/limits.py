@@ -15,6 +15,8 @@ class Limits:
     `ocr_page_s` bounds the text recognition of one page, well within `silence_s`; `ocr_s` that of a whole file, which
     `ocr_pages` and `ocr_pictures` (inside of pages of text) bound too. Pictures of fewer than `ocr_smallest_px` pixels,
     or with a side shorter than `ocr_narrowest_px`, are ornaments.
+    `message_bytes` bounds what a parser process says at once (its parent needs many times that to check it), and
+    `mail_bytes` one letter of a mailbox.
     `unpacked_bytes`, `unpacked_ratio` and `entries` are checked before a zip container is opened by any library.
     """
 
@@ -27,7 +29,8 @@ class Limits:
     file_bytes: int = 1024 * MEBIBYTE
     pages: int = 20_000
     characters: int = 20_000_000
-    message_bytes: int = 256 * MEBIBYTE
+    message_bytes: int = 32 * MEBIBYTE
+    mail_bytes: int = 256 * MEBIBYTE
     unpacked_bytes: int = 1024 * MEBIBYTE
     unpacked_ratio: int = 1000
     entries: int = 20_000

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from ingest.elements import Element, Kind, Line, Omission, Page, Summary
-from ingest.errors import Encrypted, IngestError, LimitReached, Unreadable, Unsupported
+from ingest.errors import Encrypted, IngestError, LimitReached, NotNow, Unreadable, Unsupported
 from ingest.limits import Limits
+from ingest.plain_file import FileIdentity
 from ingest.task import OcrOptions, Task
 
 Message = dict[str, object]
@@ -26,12 +27,14 @@ T = TypeVar("T")
 KINDS = frozenset(get_args(Kind))
 # Only these may a child say of its file; whether it died is for the parent to see.
 CHILD_ERRORS: Mapping[str, type[IngestError]] = {
-    error.code: error for error in (Unsupported, Encrypted, Unreadable, LimitReached)
+    error.code: error for error in (Unsupported, Encrypted, Unreadable, LimitReached, NotNow)
 }
 # A message with one of these is the last word on a request.
 FINAL = frozenset({"summary", "error", "image"})
 LONGEST_MESSAGE = 2_000
+MOST_OMISSIONS = 500
 FURTHEST_POINT = 1e7
+NUMBERS = frozenset((int, float))
 
 
 class BadMessage(Exception):
@@ -54,8 +57,8 @@ def decode(line: bytes) -> Message:
 def encode_page(page: Page) -> Message:
     fields: Message = {
         "number": page.number,
-        "part": page.part,
-        "text": page.text,
+        "part": page.part if page.part is None else _short(page.part),
+        "text": _storable(page.text),
         "elements": [[e.kind, e.start, e.end, e.level, e.header_end] for e in page.elements],
         "lines": [[line.start, line.end, line.left, line.top, line.right, line.bottom] for line in page.lines],
         "width": page.width,
@@ -72,25 +75,39 @@ def was_recognised(message: Message) -> bool:
 
 
 def encode_summary(summary: Summary, resident_bytes: int, peak_bytes: int) -> Message:
-    return {"summary": asdict(summary), "resident_bytes": resident_bytes, "peak_bytes": peak_bytes}
+    omissions = [{"what": _short(one.what), "reason": _short(one.reason)} for one in summary.omissions]
+    if (more := len(omissions) - MOST_OMISSIONS) > 0:
+        said = {"what": f"{more:,} more parts", "reason": "they were not read, or not wholly"}
+        omissions = [*omissions[:MOST_OMISSIONS], said]
+    fields: Message = {
+        "title": summary.title if summary.title is None else _short(summary.title),
+        "pages_total": summary.pages_total,
+        "omissions": omissions,
+    }
+    return {"summary": fields, "resident_bytes": resident_bytes, "peak_bytes": peak_bytes}
 
 
-def encode_task(path: str, reader: str, ocr: OcrOptions, first_page: int) -> Message:
-    """The request to read a file."""
-    return {"parse": {"path": path, "reader": reader, "ocr": asdict(ocr), "first_page": first_page}}
+def encode_task(
+    path: str, reader: str, ocr: OcrOptions, first_page: int, identity: FileIdentity | None = None
+) -> Message:
+    """The request to read a file: the one that has the identity, and no other in its place."""
+    fields = {"path": path, "reader": reader, "ocr": asdict(ocr), "first_page": first_page, "identity": identity}
+    return {"parse": fields}
 
 
-def decode_task(value: object, limits: Limits) -> tuple[Path, str, Task]:
-    """Path, reader, task. Only the parent says this, so that types are not doubted."""
+def decode_task(value: object, limits: Limits) -> tuple[Path, FileIdentity | None, str, Task]:
+    """Path, identity, reader, task. Only the parent says this, so that types are not doubted."""
     fields = _mapping(value)
     ocr = cast("dict[str, Any]", fields["ocr"])
     options = OcrOptions(engine=ocr["engine"], languages=tuple(ocr["languages"]))
     task = Task(limits, options, first_page=cast(int, fields["first_page"]))
-    return Path(str(fields["path"])), str(fields["reader"]), task
+    numbers = cast("list[int] | None", fields["identity"])
+    identity = None if numbers is None else FileIdentity(*numbers)
+    return Path(str(fields["path"])), identity, str(fields["reader"]), task
 
 
 def encode_error(error: IngestError) -> Message:
-    return {"error": {"code": error.code, "message": str(error)}}
+    return {"error": {"code": error.code, "message": _short(str(error))}}
 
 
 def encode_image(png: bytes, resident_bytes: int, peak_bytes: int) -> Message:
@@ -141,6 +158,16 @@ def decode_error(value: object) -> IngestError:
     return kind(_text(fields.get("message"), 1 << 20)[:LONGEST_MESSAGE])
 
 
+def _short(text: str) -> str:
+    """What the other side takes, of what a file may say at any length."""
+    return _storable(text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…")
+
+
+def _storable(text: str) -> str:
+    """The same length, without halves of surrogate pairs."""
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
+
+
 def _element(value: object, length: int) -> Element:
     fields = _items(value)
     if len(fields) != 5 or fields[0] not in KINDS:
@@ -154,14 +181,18 @@ def _element(value: object, length: int) -> Element:
 
 
 def _line(value: object, length: int) -> Line:
-    fields = _items(value)
-    if len(fields) != 6:
+    """There are more lines than anything else, so that they are checked at one go: what JSON calls a number is an
+    int or a float, and "not a number" is nowhere between two others."""
+    if not isinstance(value, list) or len(value) != 6:
         raise BadMessage("a line is malformed")
-    start, end = _span(fields[0], fields[1], length)
-    left, top, right, bottom = (_coordinate(field) for field in fields[2:])
-    if right < left or bottom < top:
-        raise BadMessage("a line's box is inside out")
-    return Line(start=start, end=end, left=left, top=top, right=right, bottom=bottom)
+    start, end, left, top, right, bottom = value
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= length:
+        raise BadMessage("a line is not within the text")
+    if not {type(left), type(top), type(right), type(bottom)} <= NUMBERS:
+        raise BadMessage("a coordinate was expected")
+    if not (-FURTHEST_POINT <= left <= right <= FURTHEST_POINT and -FURTHEST_POINT <= top <= bottom <= FURTHEST_POINT):
+        raise BadMessage("a line's box is inside out, or far away")
+    return Line(start, end, float(left), float(top), float(right), float(bottom))
 
 
 def _omission(value: object) -> Omission:

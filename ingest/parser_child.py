@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -40,9 +41,9 @@ class ParserChild:
     def __init__(self, limits: Limits, *, niceness: int, network: NetworkBan) -> None:
         self._limits = limits
         self._killed_because: str | None = None
-        self._own = Scratch()
-        self._scratch = self._own.path
         self._mark = new_mark()  # its converters bear it, also those that left for a session of their own
+        self._own = _scratch()
+        self._scratch = self._own.path
         self._process = self._start()
         self.files_read = 0
         self.resident_bytes = 0
@@ -111,28 +112,38 @@ class ParserChild:
         return self._process.stdout
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with (self._scratch / "errors.txt").open("wb") as errors:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "ingest.parser_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd=self._scratch,
-                env=_environment(self._scratch) | self._mark,
-                start_new_session=True,
-            )
+        try:
+            with (self._scratch / "errors.txt").open("wb") as errors:
+                return subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ingest.parser_process"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    cwd=self._scratch,
+                    env=_environment(self._scratch) | self._mark,
+                    start_new_session=True,
+                )
+        except OSError as exc:
+            self._own.close()
+            raise _unavailable(f"in {self._scratch}", exc) from exc
 
     def _greet(self, niceness: int, network: NetworkBan) -> SandboxReport:
         try:
             self._send({"start": {"limits": asdict(self._limits), "niceness": niceness, "network": network}})
             ready = self._receive(START_S, f"not ready after {START_S:.0f} s")["ready"]
         except (ParserDied, ParserKilled, KeyError) as exc:
-            said = (self._scratch / "errors.txt").read_text(errors="replace")[-800:].strip()
+            said = self._last_words()
             self.close()
             raise ParserUnavailable(f"No parser process starts. Run `python app.py doctor`. It said: {said}") from exc
         assert isinstance(ready, dict)
         self.idle = True
         return SandboxReport(**ready)
+
+    def _last_words(self) -> str:
+        try:
+            return (self._scratch / "errors.txt").read_text(errors="replace")[-800:].strip()
+        except OSError as exc:
+            return f"nothing that can be read ({exc.strerror})"
 
     def _send(self, message: Message) -> None:
         try:
@@ -179,6 +190,21 @@ class ParserChild:
         if status == -SIGKILL and not self._killed_because:
             return ParserKilled("the parser was killed by the system, which was probably out of memory")
         return ParserDied(self._killed_because or _cause(status, self._limits))
+
+
+def _scratch() -> Scratch:
+    try:
+        return Scratch()
+    except OSError as exc:
+        raise _unavailable(f"without a folder in {exc.filename or 'the temporary folder'}", exc) from exc
+
+
+def _unavailable(where: str, exc: OSError) -> ParserUnavailable:
+    code = errno.errorcode.get(exc.errno or 0, "no number")
+    return ParserUnavailable(
+        f"No parser process starts {where} ({exc.strerror or exc}, {code}). No file is at fault. Is the disk full, or "
+        "the number of processes or open files used up? Make room, or let TMPDIR name another folder."
+    )
 
 
 def _cause(status: int, limits: Limits) -> str:

@@ -20,6 +20,7 @@ from ingest.limits import Limits
 from ingest.messages import BadMessage, Message
 from ingest.network_ban import NetworkBan
 from ingest.parser_child import ParserChild
+from ingest.plain_file import FileIdentity
 from ingest.sandbox import SandboxReport
 from ingest.task import OcrOptions
 from models.cancellation import CancelToken
@@ -64,12 +65,19 @@ class ParserPool:
         self.peak_bytes = 0
 
     def parse(
-        self, path: Path, format: Format, cancel: CancelToken, *, first_page: int = 0
+        self,
+        path: Path,
+        format: Format,
+        cancel: CancelToken,
+        *,
+        first_page: int = 0,
+        identity: FileIdentity | None = None,
     ) -> Generator[Page | Summary]:
-        """Pages from `first_page` (from 0) on as they are read, then one Summary. Raises what the reader raises
-        (Encrypted, Unreadable, …), ParserDied when the file killed its process, ParserKilled when the system did, and
-        `Cancelled`, upon which the process is gone too."""
-        request = messages.encode_task(os.path.abspath(path), format.reader, self.ocr, first_page)
+        """Pages from `first_page` (from 0) on as they are read, then one Summary. With `identity`, of that file only,
+        whatever the path leads to meanwhile. Raises what the reader raises (Encrypted, Unreadable, NotNow, …),
+        ParserDied when the file killed its process, ParserKilled when the system did, and `Cancelled`, upon which the
+        process is gone too."""
+        request = messages.encode_task(os.path.abspath(path), format.reader, self.ocr, first_page, identity)
         started = time.monotonic()
         with self._borrow(cancel) as child, cancel.closing(lambda: child.kill("cancelled")):
             yield from self._pages(child, request)

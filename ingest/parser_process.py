@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ingest import messages, sandbox
 from ingest.elements import Omission, Page, Summary
-from ingest.errors import IngestError, Unreadable
+from ingest.errors import IngestError, LimitReached, NotNow, Unreadable
 from ingest.limits import Limits
 from ingest.messages import Message
 from ingest.network_ban import NetworkBan
+from ingest.page_pieces import in_pieces
+from ingest.plain_file import FileIdentity, passing_cause, require_same
 
 # Said by exit status, since a process out of memory can hardly say anything else.
 OUT_OF_MEMORY = 77
@@ -64,12 +67,19 @@ def _answers(request: Message, limits: Limits) -> Iterator[Message]:
             yield from _parse(request["parse"], limits)
         else:
             yield _render(cast(dict[str, str], request["render"]), limits)
-    except IngestError as exc:
-        yield messages.encode_error(exc)
     except MemoryError:
         raise
     except Exception as exc:  # the edge: libraries fail on damaged files in any way they like, and the next file waits
-        yield messages.encode_error(Unreadable(f"The file looks damaged: its reader failed ({_named(exc)})."))
+        yield messages.encode_error(_told(exc))
+
+
+def _told(exc: Exception) -> IngestError:
+    """What a failure says of the file; nothing when it was the disk that failed, whatever a reader made of that."""
+    if (cause := passing_cause(exc)) is not None:
+        return NotNow(f"It could not be read just now: the system says “{cause.strerror}”.")
+    if isinstance(exc, IngestError):
+        return exc
+    return Unreadable(f"The file looks damaged: its reader failed ({_named(exc)}).")
 
 
 def _named(exc: Exception) -> str:
@@ -80,17 +90,36 @@ def _named(exc: Exception) -> str:
 def _parse(request: object, limits: Limits) -> Iterator[Message]:
     from ingest.readers.registry import reader_named
 
-    path, reader, task = messages.decode_task(request, limits)
+    path, identity, reader, task = messages.decode_task(request, limits)
     pages = 0
-    for item in _within_characters(reader_named(reader).read(path, task), limits.characters):
-        if isinstance(item, Page):
+    summary: Summary | None = None
+    with _the_same_file(path, identity):
+        for item in _within_characters(in_pieces(reader_named(reader).read(path, task)), limits.characters):
+            if isinstance(item, Summary):
+                summary = item
+                continue
             pages += 1
             if pages > task.first_page:
                 yield messages.encode_page(item)
             if item.confidence is not None:
                 sandbox.allow_processor(limits.cpu_s)  # recognising text is slow, and has limits of its own
-        else:
-            yield messages.encode_summary(item, sandbox.resident_bytes(), sandbox.peak_bytes())
+    if summary is None:
+        raise Unreadable("The file looks damaged: its reader stopped before the end.")
+    yield messages.encode_summary(summary, sandbox.resident_bytes(), sandbox.peak_bytes())
+
+
+@contextmanager
+def _the_same_file(path: Path, identity: FileIdentity | None) -> Iterator[None]:
+    """Raises NotNow when the file was exchanged before or in the block: then neither what was read nor a failure says
+    anything of the file that was asked for."""
+    if identity is None:
+        yield
+        return
+    require_same(path, identity)
+    try:
+        yield
+    finally:
+        require_same(path, identity)
 
 
 def _within_characters(items: Iterator[Page | Summary], most: int) -> Iterator[Page | Summary]:
@@ -112,6 +141,8 @@ def _render(request: dict[str, str], limits: Limits) -> Message:
     from ingest.readers.pdf_image import render_page
 
     png = render_page(Path(request["path"]), int(request["page_number"]), int(request["width_px"]), limits)
+    if len(png) > limits.message_bytes // 2:
+        raise LimitReached(f"The picture of this page has {len(png):,} bytes. Ask for one that is less wide.")
     return messages.encode_image(png, sandbox.resident_bytes(), sandbox.peak_bytes())
 
 

@@ -144,6 +144,8 @@ class Pipeline:
                 if not work.holders and self._folders.get(row.id) is work:
                     del self._folders[row.id]
                     work.stop.cancel()
+                    while self._files_in_hand(row.id):  # until nothing writes for it any more
+                        self._state.wait(_POLL_S)
 
     def look(self, work: FolderWork, paths: Iterable[str] | None) -> Changes:
         """As `FolderWork.look`; what it finds is begun with at once."""
@@ -229,24 +231,26 @@ class Pipeline:
                     self._state.wait_for(self._closed.is_set, _PROBLEM_S)
 
     def _read_waiting(self) -> None:
-        job = self._claimed()
-        if job is None:
+        reading = self._claimed()
+        if reading is None:
             with self._state:
                 self._state.wait(0 if self._closed.is_set() else _POLL_S)
             return
         try:
-            work = self._folders.get(job.folder_id)
+            work = self._folders.get(reading.job.folder_id)
             if work is None:
-                self._queue.release(job.document_id)
+                self._queue.release(reading.job.document_id)
             else:
-                self._read(work, job)
+                self._read(work, reading)
                 self._problem = None
         finally:
             with self._state:
-                del self._in_hand[job.document_id]
+                # One that was given back may be in another reader's hands by now.
+                if self._in_hand.get(reading.job.document_id) is reading:
+                    del self._in_hand[reading.job.document_id]
                 self._state.notify_all()
 
-    def _claimed(self) -> ReadJob | None:
+    def _claimed(self) -> _Reading | None:
         """The next job; its folder counts as being read from then on."""
         with self._state:
             if self._closed.is_set() or self._tidying or not self._folders:
@@ -254,15 +258,17 @@ class Pipeline:
             # While somebody waits for vectors, the processors are theirs.
             folders = [i for i, work in self._folders.items() if work.collection.id not in self._paused]
             job = self._queue.claim(folders, WANTED if self._urgent else SCANNED) if folders else None
-            if job is not None:
-                self._in_hand[job.document_id] = _Reading(job)
-                self._untidy = True
-            return job
+            if job is None:
+                return None
+            self._untidy = True
+            self._in_hand[job.document_id] = reading = _Reading(job)
+            return reading
 
     def _files_in_hand(self, folder_id: int) -> int:
         return sum(reading.job.folder_id == folder_id for reading in list(self._in_hand.values()))
 
-    def _read(self, work: FolderWork, job: ReadJob) -> None:
+    def _read(self, work: FolderWork, reading: _Reading) -> None:
+        job = reading.job
         row = work.collection.documents.get(job.document_id)
         if row is None:
             return
@@ -270,11 +276,11 @@ class Pipeline:
         work.progress.begin_file(row.path)
         try:
             file = work.find(row)
-            if file is None or file.reason:
+            if file is None or (file.reason and not (file.passing and row.version is not None)):
                 work.look([row.path], work.stop)
                 self._queue.release(job.document_id)
             else:
-                self._report(self._outcome(work, job, row, file))
+                self._report(self._outcome(work, reading, row, file))
                 size_bytes = file.size_bytes
         except Cancelled:
             self._queue.release(job.document_id)
@@ -286,13 +292,15 @@ class Pipeline:
         finally:
             work.progress.end_file(row.path, size_bytes)
 
-    def _outcome(self, work: FolderWork, job: ReadJob, row: DocumentRow, file: Found) -> FileDone:
+    def _outcome(self, work: FolderWork, reading: _Reading, row: DocumentRow, file: Found) -> FileDone:
         """Read it; a file that cannot be read leaves with a reason, and holds up no other."""
+        job = reading.job
         if job.attempts > _MOST_ATTEMPTS:
             cause = f"the ingest process has ended {job.attempts - 1} times while it read this file"
             return work.reader.quarantine(row, file, cause)
         try:
-            reading = self._in_hand[job.document_id]
+            if file.reason:
+                raise NotNow(file.reason)
 
             def on_page() -> None:
                 reading.pages += 1

@@ -20,9 +20,7 @@ PASSING = frozenset(getattr(errno, name) for name in _PASSING_NAMES.split() if h
 # In a parser process these are the limits of that process, and a file that reaches them would reach them again.
 _OWN_LIMITS = frozenset({errno.ENOMEM, errno.EMFILE})
 # A pipe in the place of a file would let a plain `open` wait for its other end for ever.
-_FLAGS = os.O_RDONLY
-for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _FLAGS |= getattr(os, _name, 0)
+READ_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
 
 class FileIdentity(NamedTuple):
@@ -42,7 +40,7 @@ def open_regular(path: Path, identity: FileIdentity | None = None) -> BinaryIO:
     """Open a plain file for reading. With `identity`, only the file that has it, whatever name or link leads there now.
     Raises NotNow when another file has taken its place, Vanished, and Unreadable for what is no plain file."""
     with translated(path):
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(path, READ_FLAGS)
         try:
             _require_regular(path, os.fstat(descriptor), identity)
         except BaseException:

@@ -324,7 +324,9 @@ class IngestProcess:
                 if not any(_place_of(mirroring) == place for mirroring in child.waiting.values()):
                     child.activities.pop(_place_of(last), None)
             elif isinstance(event, Activity):
-                child.activities[event.collection, event.folder] = event
+                # The last one of a mirror may come after its end.
+                if place in child.folders or any(_place_of(mirroring) == place for mirroring in child.waiting.values()):
+                    child.activities[place] = event
             elif isinstance(event, InStep):
                 child.activities.pop((event.collection, event.folder), None)
                 self._restart_s = _RESTART_S

@@ -11,10 +11,11 @@ from indexes.errors import ContentGone
 from indexes.records import DocumentRow, DocumentState
 from ingest.chunking import CHUNKING
 from ingest.content_builder import ContentBuilder
-from ingest.errors import IngestError, LimitReached, NotNow, ParserDied, ParserUnavailable, Unreadable, Vanished
+from ingest.errors import IngestError, LimitReached, NotNow, ParserDied, ParserUnavailable, Unreadable
 from ingest.events import FileDone
 from ingest.formats import FORMATS, NOT_READ, Format, detect
 from ingest.limits import Limits
+from ingest.plain_file import translated
 from ingest.settling import open_for_writing
 from ingest.task import OcrOptions
 from ingest.walk import Found, sha256_of
@@ -76,11 +77,13 @@ class FileReader:
                 raise NotNow("a program is still writing it")
             if file.size_bytes > LARGEST_BYTES:
                 raise LimitReached(f"It has {file.size_bytes:,} bytes; files of up to {LARGEST_BYTES:,} are read.")
-            format = detect(file.absolute)
-            sha256, recipe = sha256_of(file.absolute, cancel), self._recipes.of(format)
+            format = detect(file.absolute, file.identity)
+            sha256, recipe = sha256_of(file.absolute, cancel, file.identity), self._recipes.of(format)
             if (row.sha256, row.recipe) == (sha256, recipe) and row.state != "pending":
                 return self._touch(row, file)
-            content_id = self._builder.content(file.absolute, sha256, recipe, format, on_page=on_page, cancel=cancel)
+            content_id = self._builder.content(
+                file.absolute, sha256, recipe, format, identity=file.identity, on_page=on_page, cancel=cancel
+            )
             _require_unchanged(file)
             return self._publish(row, file, sha256, recipe, content_id, priority)
         except ContentGone as exc:
@@ -156,11 +159,7 @@ class FileReader:
 
 def _require_unchanged(file: Found) -> None:
     """Raises NotNow when the file is another one now: what was read may be half of it."""
-    try:
+    with translated(file.absolute):
         now = file.absolute.stat()
-    except FileNotFoundError as exc:
-        raise Vanished("the file went away while it was read") from exc
-    except OSError as exc:
-        raise NotNow(f"the file could not be looked at again ({exc.strerror})") from exc
     if (now.st_size, now.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
         raise NotNow("the file was being written while it was read")

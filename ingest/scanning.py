@@ -14,7 +14,6 @@ from ingest.rules import Rules
 from ingest.walk import Found, identity_of, sha256_of, walk
 from models.cancellation import CancelToken
 
-
 _FEW = 200
 
 
@@ -77,7 +76,7 @@ class Scanner:
         """Note new files, take out vanished ones, move renamed ones, queue what has to be read.
 
         A file counts as unchanged by size and time, if its recipe is today's. Files below a folder that cannot be
-        listed now are left as they are.
+        listed now, and those of which the disk says nothing for the moment, are left as they are.
         """
         files = {file.path: file for file in found if not file.left_out_by}
         before = {row.path: row for row in known}
@@ -91,7 +90,7 @@ class Scanner:
         cancel.check()
         self._documents.remove([row.id for row in vanished if row.id not in kept])
         for path, file in files.items():
-            if file.reason:
+            if file.reason and not (file.passing and rows[path].version is not None):
                 self._pass_over(rows[path], file)
         changed = [
             moved.get(path, rows[path]).id
@@ -145,7 +144,8 @@ class Scanner:
             if row.size_bytes not in sizes:
                 continue
             try:
-                same = by_bytes.get((sha256_of(files[row.path].absolute, cancel), _suffix(row.path)))
+                file = files[row.path]
+                same = by_bytes.get((sha256_of(file.absolute, cancel, file.identity), _suffix(row.path)))
             except (Unreadable, NotNow):
                 continue  # it is read, and its error told, like any other new file
             if same:

@@ -22,6 +22,7 @@ _ABBREVIATIONS = frozenset(
 _LIST_NUMBER = re.compile(r"\(?(?:\d{1,3}|[a-z])\.")
 _LONG_CHARACTERS = 300
 _LAST_WORD = re.compile(r"([\w.]+)\.[\"'”’»)\]]*$")
+_LONGEST_ABBREVIATION = 20
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -37,11 +38,11 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 def _within_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
     spans = []
-    first = start
+    first = _behind_blanks(text, start, end)
     for match in _END.finditer(text, start, end):
         if _is_end(text, first, match):
             spans.append((first, match.end()))
-            first = match.end()
+            first = _behind_blanks(text, match.end(), end)
     spans.append((first, end))
     return [span for span in (_stripped(text, *span) for span in spans) if span[0] < span[1]]
 
@@ -49,7 +50,7 @@ def _within_block(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def _is_end(text: str, first: int, match: re.Match[str]) -> bool:
     """A mark before a small letter ends nothing, nor does a full stop after an abbreviation or an initial; a semicolon
     ends what has grown too long to be read as one sentence (the enumerations of contracts and reports)."""
-    if _LIST_NUMBER.fullmatch(text[first : match.end()].strip()):
+    if _LIST_NUMBER.fullmatch(text, first, match.end()):
         return False
     if match.group() == ";":
         return match.end() - first > _LONG_CHARACTERS
@@ -58,16 +59,23 @@ def _is_end(text: str, first: int, match: re.Match[str]) -> bool:
         return False
     if not match.group().startswith("."):
         return True
-    word = _LAST_WORD.search(text[max(first, match.start() - 20) : match.end()])
+    if match.end() - match.start() > _LONGEST_ABBREVIATION:
+        return True
+    word = _LAST_WORD.search(text[max(first, match.start() - _LONGEST_ABBREVIATION) : match.end()])
     if word is None:
         return True
     token = word.group(1)
     return not (token.lower() in _ABBREVIATIONS or (len(token) == 1 and token.isupper()))
 
 
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def _behind_blanks(text: str, start: int, end: int) -> int:
     while start < end and text[start].isspace():
         start += 1
+    return start
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    start = _behind_blanks(text, start, end)
     while end > start and text[end - 1].isspace():
         end -= 1
     return start, end

@@ -25,6 +25,7 @@ if sys.platform == "linux":
 OPEN_S = 10.0
 GROWING_S = 60.0
 REPEAT_S, MOST_REPEAT_S = 1.0, 16.0
+RECENT_S = 2.0
 
 
 def open_for_writing(path: Path) -> bool:
@@ -51,10 +52,16 @@ def open_for_writing(path: Path) -> bool:
     return False
 
 
-def is_being_written(path: Path, settle_s: float) -> bool:
-    """For a look at one moment, without a memory: changed within `settle_s`, or open for writing."""
+def is_being_written(path: Path, settle_s: float, *, wall_clock_ns: Callable[[], int] = time.time_ns) -> bool:
+    """For a look at one moment, without a memory: changed within `settle_s`, or within RECENT_S and open for writing.
+
+    Cheap enough for every file of a scan: it costs one `stat`, and only what was changed within RECENT_S of now is
+    opened and asked about. So a file that a program keeps open and has not written to for a while is no such file, nor
+    is one whose time lies in the future.
+    """
     with suppress(OSError):
-        return time.time_ns() - path.stat().st_mtime_ns < settle_s * 1e9 or open_for_writing(path)
+        age_s = abs(wall_clock_ns() - path.stat().st_mtime_ns) / 1e9
+        return age_s < settle_s or (age_s < RECENT_S and open_for_writing(path))
     return False
 
 
@@ -64,6 +71,7 @@ class _Waiting:
     mtime_ns: int
     due: float  # when it is looked at next
     since: float  # when its waiting began
+    stood_since: float  # when it last changed, as far as we have seen
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class Settling:
         if self._wall_clock_ns() - file.mtime_ns > self._settle_s * 1e9 and self._offer(file, now):
             return False
         if file.path not in self._waiting:
-            self._waiting[file.path] = _Waiting(file.size_bytes, file.mtime_ns, now + self._settle_s, now)
+            self._waiting[file.path] = _Waiting(file.size_bytes, file.mtime_ns, now + self._settle_s, now, now)
         return True
 
     def _look(self, path: str, waiting: _Waiting, now: float) -> None:
@@ -154,11 +162,13 @@ class Settling:
             return
         file = Found(path, absolute, status.st_size, status.st_mtime_ns)
         stands = (file.size_bytes, file.mtime_ns) == (waiting.size_bytes, waiting.mtime_ns)
-        if stands and self._offer(file, now, though_open=now - waiting.since >= OPEN_S):
+        if stands and self._offer(file, now, though_open=now - waiting.stood_since >= OPEN_S):
             return
-        if not stands and now - waiting.since >= GROWING_S:
-            self._ready.add(path)
-            waiting.since = now
+        if not stands:
+            waiting.stood_since = now
+            if now - waiting.since >= GROWING_S:
+                self._ready.add(path)
+                waiting.since = now
         waiting.size_bytes, waiting.mtime_ns = file.size_bytes, file.mtime_ns
         waiting.due = now + self._settle_s
 

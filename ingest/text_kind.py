@@ -21,7 +21,9 @@ MOST_STRANGE_SHARE = 0.05
 
 # Nothing that was taken is given back: a hostile file may begin with a thousand comments.
 HTML_START = re.compile(
-    r"(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+<(!doctype html|html|head|body|meta|title|div|h[1-6]|table|p)\b", re.S
+    r"(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+"
+    r"<(!doctype html|html|head|body|meta|title|div|h[1-6]|table|p)\b",
+    re.DOTALL,
 )
 XML_START = re.compile(r"<(!doctype\s|[a-z_][\w.-]*(:[\w.-]+)?(\s[^<>]*)?>)", re.IGNORECASE)
 # Office documents as one XML file: OpenDocument's flat kind, Word's of 2003 and 2006.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import FolderMissing
-from ingest.plain_file import GONE, PASSING, FileIdentity, open_regular, translated
+from ingest.plain_file import GONE, PASSING, READ_FLAGS, FileIdentity, open_regular, translated
 from ingest.rules import Rules
 from models.cancellation import CancelToken
 
@@ -150,7 +150,7 @@ class _Walk:
         """One Found, or the iterator over a folder, or nothing for what has just gone."""
         if self._rules is not None and (line := self._rules.left_out_by(path, is_folder=is_folder)) is not None:
             yield Found(_printable(path), Path(self._prefix + path), 0, 0, left_out_by=line)
-        elif not _is_text(path):
+        elif not is_text(path):
             yield self._passed_over(path, "its name is not UTF-8: rename it")
         elif is_folder:
             yield self._listed(path)
@@ -164,7 +164,6 @@ class _Walk:
             if is_link and not Path(target).is_relative_to(self._real_root):
                 return self._passed_over(path, "a link that leads out of the folder: not followed")
             status = os.lstat(target)
-            refusal = None if os.access(absolute, os.R_OK) else _refusal(absolute)
         except OSError as exc:
             if exc.errno in GONE and not os.path.lexists(absolute):
                 return None
@@ -176,11 +175,12 @@ class _Walk:
             return self._passed_over(path, reason, passing=not is_link)
         if not stat.S_ISREG(status.st_mode):
             return self._passed_over(path, "not a plain file (a device, a socket or a pipe)")
+        refusal = None if os.access(absolute, os.R_OK) else _refusal(absolute)
         if refusal is not None and refusal.errno in PASSING:
             return self._failed(path, "cannot be read", refusal)
-        reason = None if refusal is None else "no permission to read it"
+        denied = None if refusal is None else "no permission to read it"
         identity = FileIdentity.of(status)
-        return Found(path, Path(absolute), status.st_size, status.st_mtime_ns, reason, identity=identity)
+        return Found(path, Path(absolute), status.st_size, status.st_mtime_ns, denied, identity=identity)
 
     def _failed(self, path: str, what: str, exc: OSError) -> Found:
         return self._passed_over(path, f"{what} ({exc.strerror})", passing=exc.errno in PASSING)
@@ -192,7 +192,7 @@ class _Walk:
 def _refusal(absolute: str) -> OSError | None:
     """Why a file that may not be read may not: `os.access` says no to a drive that does not answer, too."""
     try:
-        os.close(os.open(absolute, os.O_RDONLY | os.O_NONBLOCK))
+        os.close(os.open(absolute, READ_FLAGS))
     except OSError as exc:
         return exc
     return None
@@ -202,6 +202,6 @@ def _printable(path: str) -> str:
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
     """On POSIX a name may be any bytes; those that are no UTF-8 come as lone surrogates, which nothing can store."""
     return path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)

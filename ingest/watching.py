@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ from ingest.folder_events import CannotWatch, FolderEvents, NoEvents, open_event
 from ingest.mounts import remote_kind
 from ingest.rules import RULES_FILE, Rules
 from ingest.settling import Settling
-from ingest.walk import Found, identity_of, plain_path, walk
+from ingest.walk import Found, identity_of, is_text, plain_path, walk
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +24,7 @@ CHECK_S = 1.0  # whether the folder is still the same one, and the rules
 MISSING_S = 2.0
 REPORT_S = 0.25  # between two reports, so that ten thousand new files come in batches
 GATHER_S = 0.03
+NAMELESS_S = 60.0  # between two looks for files whose names nobody can tell
 JOIN_S = 10.0
 
 State = Literal["starting", "watching", "polling", "missing"]
@@ -63,6 +63,9 @@ class Watcher:
         self._rescan_s = rescan_s
         self._open_events = open_events
         self._settling = Settling(self._folder, self._below, settle_s=settle_s)
+        # Folders in which something changed whose name is not UTF-8: such a file is only ever listed as not read.
+        self._nameless: set[str] = set()
+        self._nameless_after = 0.0
         self._device: str | None = None
         self._closing = threading.Event()
         self._events: FolderEvents | None = None
@@ -73,8 +76,7 @@ class Watcher:
         """No call of `changed` begins after this. It waits for one that runs, unless a dead drive holds the thread."""
         self._closing.set()
         if (events := self._events) is not None:
-            with suppress(OSError):  # closed by its own thread meanwhile
-                events.wake()
+            events.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join(JOIN_S)
 
@@ -127,8 +129,9 @@ class Watcher:
                 return
             if happened.lost or "" in happened.paths or RULES_FILE in happened.paths:
                 return
-            self._settling.note(path for path in happened.paths if self._concerns(path))
+            self._note(happened.paths)
             now = time.monotonic()
+            self._look_for_nameless(now)
             if now >= check:
                 check = now + CHECK_S
                 if self._present() != identity or self._refresh_rules():
@@ -139,6 +142,22 @@ class Watcher:
                 self._tell(ready)
                 now = time.monotonic()
                 quiet_until = now + REPORT_S
+
+    def _note(self, paths: frozenset[str]) -> None:
+        concerning = [path for path in paths if self._concerns(path)]
+        self._settling.note(path for path in concerning if is_text(path))
+        self._nameless.update(_nearest_text(path) for path in concerning if not is_text(path))
+
+    def _look_for_nameless(self, now: float) -> None:
+        """A name that is not UTF-8 can only be told by its folder, and a program may write to it all day."""
+        if not self._nameless or now < self._nameless_after:
+            return
+        self._nameless_after = now + NAMELESS_S
+        folders, self._nameless = self._nameless, set()
+        if "" in folders:
+            self._tell(None)
+        else:
+            self._settling.note(folders)
 
     def _present(self) -> str:
         """Which folder it is. Raises FolderMissing, also for the empty mount point that an unplugged disk leaves."""
@@ -181,3 +200,10 @@ class Watcher:
         if (state, message) != (self.state, self.message):
             _log.info("%s: %s%s", self._folder, state, f" ({message})" if message else "")
         self.state, self.message = state, message
+
+
+def _nearest_text(path: str) -> str:
+    """The folder above it that has a name."""
+    while not is_text(path):
+        path = path.rpartition("/")[0]
+    return path

@@ -30,6 +30,7 @@ from rag.choices import Choices
 from rag.conversations import ConversationInfo, ConversationStore
 from rag.errors import BadInput, NotFound, UnknownCollection, UnknownModel
 from rag.events import Answer, Event, Mode, Passage
+from rag.file_paths import find_documents
 from rag.loaded_models import LoadedModels
 from rag.lookup import FileReport, look_up
 from rag.machine import MachineStatus
@@ -40,7 +41,7 @@ from rag.question import require_askable, understand
 from rag.salting import Salts
 from rag.served import Readiness, ServedModel
 from rag.sources import Source, page_image_of, source_of
-from rag.status import ALL_FILES, CollectionStatus, Wanted, collection_status, find_document
+from rag.status import ALL_FILES, CollectionStatus, Wanted, collection_status
 
 _log = logging.getLogger(__name__)
 DEFAULT_COLLECTION = "default"
@@ -180,8 +181,9 @@ class Appliance:
     ) -> CollectionStatus:
         """`wanted` says which files are listed."""
         require_read(identity, collection)
-        activity, states = self._mirrors.activity(collection), self._mirrors.folder_states(collection)
-        return collection_status(self._collection(collection), activity, states, time.time(), wanted)
+        found, activity = self._collection(collection), self._mirrors.activity(collection)
+        states, working = self._mirrors.folder_states(found), self._mirrors.working
+        return collection_status(found, activity, states, time.time(), wanted, working=working)
 
     def look_up(
         self, path: str, *, identity: Identity, collection: str = DEFAULT_COLLECTION, absolute: str | None = None
@@ -189,8 +191,9 @@ class Appliance:
         """What is known of one file, and why it can or cannot be found; the paths are those of `rag.lookup.look_up`.
         Raises NotFound."""
         require_read(identity, collection)
-        states = self._mirrors.folder_states(collection)
-        return look_up(self._collection(collection), path, states, time.time(), absolute)
+        found = self._collection(collection)
+        states, working = self._mirrors.folder_states(found), self._mirrors.working
+        return look_up(found, path, states, time.time(), absolute, working=working)
 
     def collections(self, identity: Identity) -> list[str]:
         self._collection(DEFAULT_COLLECTION)
@@ -251,13 +254,14 @@ class Appliance:
         self._mirrors.wake()
 
     def retry(self, path: str | None = None, *, identity: Identity, collection: str = DEFAULT_COLLECTION) -> list[str]:
-        """Have a file read again, or all that failed or were quarantined; returns their paths. Raises NotFound."""
+        """Have a file read again (in each folder that has such a path), or all that failed or were quarantined, but
+        for those that are empty; returns their paths. Raises NotFound."""
         require_write(identity, collection)
         documents = self._collection(collection).documents
         if path is not None:
-            rows = [find_document(self._collection(collection), path)]
+            rows = find_documents(self._collection(collection), path)
         else:
-            rows = [row for row in documents.all() if row.state in ("failed", "quarantined")]
+            rows = [row for row in documents.all() if row.state in ("failed", "quarantined") and row.size_bytes]
         documents.retry([row.id for row in rows])
         self._mirrors.wake()
         return [row.path for row in rows]
@@ -366,8 +370,8 @@ class Appliance:
             if folder != other and (folder.is_relative_to(other) or other.is_relative_to(folder)):
                 raise BadInput(
                     f"{folder} and {other}, which the collection {collection!r} has, lie within each other: "
-                    f"files would be indexed twice. `python app.py collection forget {other}` first, or use "
-                    "another collection."
+                    f"files would be indexed twice. Take {other} out first (Remove beside it on the page, or "
+                    f"`python app.py collection forget {other}`), or use another collection."
                 )
         return folder, made
 

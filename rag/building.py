@@ -11,6 +11,7 @@ from ingest.limits import Limits
 from ingest.parser_pool import ParserPool
 from ingest.process import IngestProcess
 from ingest.requests import WorkerSetup
+from ingest.task import OcrOptions
 from models.catalog import Catalog, Entry, load_catalog
 from models.devices import Devices, choose_embedder_threads, choose_llama_threads, detect
 from models.download import ensure
@@ -39,6 +40,7 @@ def build_appliance(settings: Settings, owner: Ownership) -> Appliance:
     so when it is first needed. Raises BadInput for settings that cannot be used, NewerDatabase."""
     catalog = load_catalog()
     embedder = _embedder(settings, catalog)
+    _require_text_recognition(settings)
     devices = with_threads(detect(), settings)
     installed = find_installed(settings.trtllm_serve, devices)
     local, local_reason = choose_local_model(settings, catalog, devices, installed)
@@ -88,6 +90,16 @@ def _embedder(settings: Settings, catalog: Catalog) -> Entry:
         return catalog.entry(settings.embedder)
     except UnknownModel as exc:
         raise BadInput(f"LECTERN_EMBEDDER = {settings.embedder!r}: {exc}.") from exc
+
+
+def _require_text_recognition(settings: Settings) -> None:
+    """A wrong language would have every scan read again, and read as nothing."""
+    from ingest.readers.ocr_engines import unavailable
+
+    reason = unavailable(OcrOptions(settings.ocr, settings.ocr_languages))
+    if reason is not None:
+        languages = ",".join(settings.ocr_languages)
+        raise BadInput(f"LECTERN_OCR={settings.ocr}, LECTERN_OCR_LANGUAGES={languages}: {reason}")
 
 
 def _reranker(settings: Settings, catalog: Catalog) -> Path | None:

@@ -13,7 +13,8 @@ from ingest.rules import DEFAULT_LINES, Rules
 from models.cancellation import CancelToken
 from rag.access import LOCAL_USER
 from rag.appliance import DEFAULT_COLLECTION, Appliance
-from rag.errors import RagError
+from rag.errors import BadInput, RagError
+from rag.file_paths import as_stored
 from rag.lookup import report_json
 from rag.status import NO_FILES, CollectionStatus, FileStatus, status_json
 
@@ -64,6 +65,8 @@ def mirror(
 def _ingest(appliance: Appliance, arguments: Arguments, cancel: CancelToken) -> Iterator[Message]:
     started = time.monotonic()
     folder, collection = Path(arguments["folder"]), _collection(arguments)
+    if as_stored(str(folder)) != str(folder):
+        raise BadInput(f"The path {as_stored(str(folder))} is not UTF-8, so it cannot be kept. Rename the folder.")
     rules = rules_given(arguments.get("exclude") or (), arguments.get("include") or ())
     yield from mirror(appliance, folder, collection, cancel, hidden=bool(arguments.get("hidden")), rules=rules)
     if not arguments.get("watch"):

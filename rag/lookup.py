@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from indexes.collection import Collection
@@ -12,16 +12,20 @@ from indexes.records import DocumentRow, FolderRow
 from ingest.events import FolderState
 from rag.durations import roughly
 from rag.errors import NotFound
-from rag.lookup_disk import on_disk, unknown_file
-from rag.status import find_document, waiting
+from rag.file_paths import as_stored, find_documents
+from rag.lookup_disk import folder_gone, on_disk, unknown_file
+from rag.status import Waiting, waiting
 
 UNKNOWN = "unknown"
 _DOUBTFUL = 0.8
 _HINT_WORDS = 6
+_NOT_READ = {"skipped": "Skipped", "failed": "It could not be read", "quarantined": "Set aside"}
 _REMEDIES = {
     "failed": "Mend or replace the file and it is read again; or try it as it is: `python app.py queue retry {path}`.",
     "quarantined": "It is left alone until the file changes, or until you say `python app.py queue retry {path}`.",
 }
+_LIMIT = re.compile(r"\blimits?\b|\bare allowed\b|^More than |out of memory", re.IGNORECASE)
+_SPLIT = "Limits keep one file from taking the whole machine; split into smaller files, each has them for itself."
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,31 @@ class FileReport:
     characters: int = 0
     omissions: tuple[tuple[str, str], ...] = ()
     elements: tuple[StoredElement, ...] = ()
+    waiting: Waiting | None = None
 
 
 def look_up(
-    collection: Collection, path: str, states: Mapping[str, FolderState], now: float, absolute: str | None = None
+    collection: Collection,
+    path: str,
+    states: Mapping[str, FolderState],
+    now: float,
+    absolute: str | None = None,
+    *,
+    working: bool = True,
 ) -> FileReport:
     """`path` is relative to a folder of the collection or absolute; `absolute` is what it is for who asks, whose
-    current folder may be another. `states` has the folders that are followed, by path. Raises NotFound for a path that
-    is neither known nor on the disk."""
+    current folder may be another. `states` has the folders that are followed, by path; `working`: an ingest process
+    lives. Raises BadInput, and NotFound for a path that is neither known nor on the disk."""
+    folders = {folder.id: folder for folder in collection.documents.folders()}
     try:
-        row = _find(collection, path, absolute)
+        row, *others = find_documents(collection, path, absolute)
     except NotFound:
-        if not (why := unknown_file(collection.documents.folders(), path, absolute, states, now, collection.name)):
+        if not (why := unknown_file(list(folders.values()), path, absolute, states, now, collection.name)):
             raise
-        return FileReport(path, None, UNKNOWN, None, None, False, tuple(why))
-    folder = next(folder for folder in collection.documents.folders() if folder.id == row.folder_id)
-    return _report(collection, folder, row, states, now)
+        return FileReport(as_stored(path), None, UNKNOWN, None, None, False, tuple(why))
+    alike = [f"{folders[other.folder_id].path}/{other.path}" for other in others]
+    waits = waiting(row, now, working=working)
+    return _report(collection, folders[row.folder_id], row, waits, alike, states, now)
 
 
 def report_json(report: FileReport) -> dict[str, object]:
@@ -69,28 +82,27 @@ def report_json(report: FileReport) -> dict[str, object]:
     return {**fields, "pages": pages, "omissions": omissions, "elements": fields["elements"]}
 
 
-def _find(collection: Collection, path: str, absolute: str | None) -> DocumentRow:
-    try:
-        return find_document(collection, path)
-    except NotFound:
-        if absolute is not None:
-            with suppress(NotFound):
-                return find_document(collection, absolute)
-        raise
-
-
 def _report(
-    collection: Collection, folder: FolderRow, row: DocumentRow, states: Mapping[str, FolderState], now: float
+    collection: Collection,
+    folder: FolderRow,
+    row: DocumentRow,
+    waits: Waiting | None,
+    alike: Sequence[str],
+    states: Mapping[str, FolderState],
+    now: float,
 ) -> FileReport:
     content = row.content_id
     elements = tuple(collection.contents.elements(content)) if content is not None else ()
     omissions = tuple(collection.contents.omissions(content)) if content is not None else ()
     embedded = collection.vectors.embedded(content) if content is not None else 0
+    gone = folder_gone(folder, states.get(folder.path))
     sentences = [
-        *_in_the_queue(collection, folder, row, states, now),
-        *_not_read(row),
+        *_alike(folder, row, alike),
+        *([gone] if gone else []),
+        *(_in_the_queue(collection, folder, row, waits, states) if waits else ()),
+        *_not_read(row, waits),
         *_read(row, embedded, elements, omissions),
-        *on_disk(folder, row, now),
+        *(() if gone else on_disk(folder, row, now)),
     ]
     return FileReport(
         path=row.path,
@@ -107,15 +119,18 @@ def _report(
         characters=row.characters,
         omissions=omissions,
         elements=elements,
+        waiting=waits,
     )
 
 
+def _alike(folder: FolderRow, row: DocumentRow, others: Sequence[str]) -> Iterator[str]:
+    if others:
+        yield f"This is {folder.path}/{row.path}. Other folders have such a path, too: {', '.join(others)}."
+
+
 def _in_the_queue(
-    collection: Collection, folder: FolderRow, row: DocumentRow, states: Mapping[str, FolderState], now: float
+    collection: Collection, folder: FolderRow, row: DocumentRow, waits: Waiting, states: Mapping[str, FolderState]
 ) -> Iterator[str]:
-    waits = waiting(row, now)
-    if waits is None:
-        return
     since = f" (for {roughly(waits.since_s)})" if waits.state == "waiting" else ""
     subject = "" if row.version is not None else "it was " if waits.state == "retrying" else "it is "
     said = subject + waits.said
@@ -128,14 +143,22 @@ def _in_the_queue(
         yield f"Nobody follows its folder now: `python app.py ingest {folder.path}` reads it, and so does `serve`."
 
 
-def _not_read(row: DocumentRow) -> Iterator[str]:
+def _not_read(row: DocumentRow, waits: Waiting | None) -> Iterator[str]:
     if row.state == "pending" and row.queued is None:
         yield "It was seen, and is not yet in the queue: the look at its folder is still under way, or broke off."
-    if row.state in ("skipped", "failed", "quarantined"):
-        word = {"skipped": "Skipped", "failed": "It could not be read", "quarantined": "Set aside"}[row.state]
-        yield f"{word}: {(row.reason or 'no reason was noted').rstrip('.')}."
-        if row.state in _REMEDIES:
-            yield _REMEDIES[row.state].format(path=row.path)
+    if row.state not in ("skipped", "failed", "quarantined"):
+        return
+    reason = (row.reason or "no reason was noted").rstrip(".")
+    if waits is not None:  # what is said of it now stands before this
+        yield f"The last time it was not read: {reason}."
+        return
+    yield f"{_NOT_READ[row.state]}: {reason}."
+    if row.state == "failed" and not row.size_bytes:
+        yield "There is nothing in it to read. Once something is written to it, it is read."
+    elif row.state == "failed" and _LIMIT.search(reason):
+        yield _SPLIT
+    elif row.state in _REMEDIES:
+        yield _REMEDIES[row.state].format(path=row.path) + (f" {_SPLIT}" if _LIMIT.search(reason) else "")
 
 
 def _read(
@@ -150,6 +173,8 @@ def _read(
         yield "It was read, and no text was found in it that could be searched."
     for what, reason in omissions:
         yield f"Not read: {what}: {reason.rstrip('.')}."
+    if any(_LIMIT.search(reason) for _, reason in omissions):
+        yield _SPLIT
     if row.pages_indexed < row.pages_total:
         missing = _missing_pages(row, elements)
         yield f"{row.pages_indexed:,} of {row.pages_total:,} pages have text that can be found{missing}."

@@ -10,8 +10,13 @@ from indexes.records import DocumentRow, FolderRow
 from ingest.errors import BadRule, FolderMissing
 from ingest.events import FolderState
 from ingest.rules import DEFAULT_LINES, RULES_FILE, Rules, rules_of
-from ingest.walk import walk
+from ingest.walk import identity_of, walk
 from rag.durations import roughly
+from rag.file_paths import as_stored, on_this_disk, places_meant
+from rag.status import has_fault
+
+# Folders of the system: nobody keeps documents there.
+_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr", "var")
 
 
 def unknown_file(
@@ -23,30 +28,59 @@ def unknown_file(
     collection: str,
 ) -> list[str]:
     """Why a file that the index does not know is not in it; nothing when it is not on the disk either."""
-    places = [f"{folder.path}/{path}" for folder in folders if Path(folder.path).is_absolute()]
-    places = [path] if Path(path).is_absolute() else places + ([absolute] if absolute else [])
-    place = next((Path(os.path.normpath(place)) for place in places if os.path.lexists(place)), None)
+    places = (on_this_disk(place) for place in places_meant(folders, path, absolute))
+    place = next((Path(place) for place in places if os.path.lexists(place)), None)
     if place is None:
         return []
     for folder in folders:
-        if place != Path(folder.path) and place.is_relative_to(folder.path):
+        if place == Path(folder.path):
+            return ["This is a folder of the collection, not a file. Ask about one of its files."]
+        if place.is_relative_to(folder.path):
             relative = place.relative_to(folder.path).as_posix()
             return [_why_not_seen(folder, place, relative, states.get(folder.path), now)]
-    known = ", ".join(folder.path for folder in folders) or "none yet"
-    return [
-        f"{place} does not lie below a folder of the collection {collection!r} (its folders: {known}). "
-        f"`python app.py ingest {place if place.is_dir() else place.parent}` adds its folder."
-    ]
+    return [_outside(place, [folder.path for folder in folders], collection)]
+
+
+def _outside(place: Path, folders: Sequence[str], collection: str) -> str:
+    known = ", ".join(folders) or "none yet"
+    said = f"{as_stored(str(place))} lies in no folder of the collection {collection!r} (its folders: {known})."
+    adds = place if place.is_dir() else place.parent
+    # A folder above one that is followed would be refused.
+    if _is_of_the_system(adds) or any(Path(folder).is_relative_to(adds) for folder in folders):
+        return said
+    return f"{said} `python app.py ingest {as_stored(str(adds))}` adds its folder."
+
+
+def _is_of_the_system(place: Path) -> bool:
+    return len(place.parts) < 2 or place.parts[1] in _SYSTEM
+
+
+def folder_gone(folder: FolderRow, state: FolderState | None) -> str | None:
+    """What to say of a folder that is not there, as when its disk is unplugged; None when it is."""
+    place = Path(folder.path)
+    if not place.is_absolute():
+        return None
+    if not place.is_dir():
+        return f"Its folder {place} is not there now: is its disk connected? What was read of it stays."
+    if state is not None and state.state == "missing":
+        return f"Its folder is missing: {(state.message or str(place)).rstrip('.')}. What was read of it stays."
+    if folder.device is not None and _is_another_empty_one(folder):
+        return f"Its folder {place} is empty, and not the one that was read: is its disk connected?"
+    return None
+
+
+def _is_another_empty_one(folder: FolderRow) -> bool:
+    try:
+        return identity_of(Path(folder.path)) != folder.device and not any(Path(folder.path).iterdir())
+    except (FolderMissing, OSError):
+        return False
 
 
 def on_disk(folder: FolderRow, row: DocumentRow, now: float) -> Iterator[str]:
-    """Whether the file is still what was read."""
-    place = Path(folder.path) / row.path
+    """Whether the file is still what was read, in a folder that is there."""
     if not Path(folder.path).is_absolute():
         return
-    if not Path(folder.path).is_dir():
-        yield f"Its folder {folder.path} is not there now: is its disk connected? What was read of it stays."
-        return
+    place = Path(on_this_disk(f"{folder.path}/{row.path}"))
     try:
         status = place.stat()
     except OSError as exc:
@@ -112,6 +146,10 @@ def _last_look(folder: FolderRow, state: FolderState | None, now: float) -> str:
         looked = f"nobody has looked through {folder.path} to the end"
     else:
         looked = f"{folder.path} was last looked through {roughly(max(0, now - folder.scanned_at))} ago"
-    if state is not None and state.state in ("watching", "polling"):
+    if state is not None and has_fault(state):
+        return f"{looked}, and cannot be looked at now: {(state.message or 'it is missing').rstrip('.')}."
+    if state is not None and state.state == "starting":
+        return f"{looked}; it is being looked through now."
+    if state is not None and state.state != "left":
         return f"{looked}, and is followed: it should come in a moment."
     return f"{looked}, and nobody follows it now: `python app.py ingest {folder.path}` looks again."

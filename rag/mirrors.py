@@ -23,18 +23,33 @@ class Mirrors:
 
     def __init__(self, ingest: IngestProcess) -> None:
         self._ingest = ingest
+        self._follows_all = False
 
     def activity(self, collection: str) -> Activity | None:
         """What is being done for that collection now; None when nothing is."""
         return self._ingest.activity(collection)
 
-    def folder_states(self, collection: str) -> dict[str, FolderState]:
-        """How each of its followed folders is looked at, by path."""
-        states = self._ingest.folder_states().items()
-        return {folder: state for (name, folder), state in states if name == collection}
+    @property
+    def working(self) -> bool:
+        """Whether an ingest process lives."""
+        return self._ingest.process_id is not None
+
+    def folder_states(self, collection: Collection) -> dict[str, FolderState]:
+        """How each of its folders is looked at, by path, for those that are followed or being mirrored. "starting" is
+        what nothing was told of yet."""
+        name = collection.name
+        begun = {mirroring.request.folder for mirroring in self._ingest.under_way(name)}
+        if self._follows_all:
+            begun |= {row.path for row in collection.documents.folders()}
+        states = {folder: FolderState(name, folder, "starting") for folder in begun}
+        for (of, folder), state in self._ingest.folder_states().items():
+            if of == name and not (state.state == "left" and folder in states):
+                states[folder] = state
+        return states
 
     def follow_all(self) -> None:
         """Keep every folder in step with the disk from now on."""
+        self._follows_all = True
         self._ingest.follow_all()
 
     def follow(self, folder: Path, collection: Collection, cancel: CancelToken) -> Iterator[IngestEvent]:

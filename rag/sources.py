@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.collection import Collection
+from indexes.contents import StoredPage
 from indexes.records import DocumentRow
 from ingest.errors import IngestError
 from ingest.parser_pool import ParserPool
@@ -42,7 +43,7 @@ def source_of(cited: StoredCitation, collection: Collection) -> Source:
         page_text=page.text,
         spans=((cited.start, cited.end),),
         rectangles=rectangles(page, cited.start, cited.end),
-        has_image=bool(page.lines) and _is_as_cited(row, cited.content_id) and _is_on_disk(row, path),
+        has_image=_has_picture(cited, page) and _is_as_cited(row, cited.content_id) and _is_on_disk(row, path),
         heading=cited.heading,
         banner=_banner(row, path, cited.content_id),
     )
@@ -58,6 +59,11 @@ def page_image_of(cited: StoredCitation, collection: Collection, previews: Parse
         return previews.render_page(path, cited.citation.page or 1, width_px)
     except IngestError as exc:
         raise NotFound(f"The page cannot be shown: {exc}") from exc
+
+
+def _has_picture(cited: StoredCitation, page: StoredPage) -> bool:
+    """Pages are drawn from the file on the disk; what lies packed inside of it has no picture."""
+    return bool(page.lines) and cited.citation.part is None
 
 
 def _is_on_disk(row: DocumentRow | None, path: Path | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 from indexes.collection import Collection
@@ -12,11 +12,12 @@ from indexes.document_counts import DocumentCounts, count_documents
 from indexes.records import DocumentRow, FolderRow, QueuedRead
 from ingest.events import Activity, FolderState
 from rag.durations import roughly
-from rag.errors import NotFound
 
 STATES = ("indexed", "partial", "skipped", "failed", "quarantined", "pending")
 NOT_FOLLOWED = "not followed"
 _LOOKED_AT = ("watching", "polling")
+# How the messages begin that say why a folder is only looked at now and then; every other tells of a fault.
+_NO_FAULT = ("a network drive (", "no events: ")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class FileStatus:
 @dataclass(frozen=True)
 class FolderStatus:
     """`state` is that of `FolderState`, or "not followed". `excluded` counts what its rules left out at the last full
-    look, `scanned_s_ago` seconds ago. `lag_s` is None when nobody has ever looked."""
+    look, `scanned_s_ago` seconds ago. `lag_s` is None when nobody has ever looked. With a `fault`, which `message`
+    tells, nothing that changed since the last good look is known."""
 
     path: str
     state: str
@@ -71,6 +73,7 @@ class FolderStatus:
     excluded: int
     scanned_s_ago: float | None
     lag_s: float | None
+    fault: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,11 @@ def collection_status(
     states: Mapping[str, FolderState],
     now: float,
     wanted: Wanted = ALL_FILES,
+    *,
+    working: bool = True,
 ) -> CollectionStatus:
-    """`states` has the folders that are followed, by path; `now` is in seconds since 1970."""
+    """`states` has the folders that are followed, by path; `now` is in seconds since 1970. `working`: an ingest process
+    lives; without one nothing is being read, whatever an earlier one had claimed."""
     folders = collection.documents.folders()
     paths = {folder.id: folder.path for folder in folders}
     counts = count_documents(collection.database, collection.id)
@@ -120,12 +126,12 @@ def collection_status(
     return CollectionStatus(
         collection=collection.name,
         folders=tuple(folder.path for folder in folders),
-        files=tuple(_file_status(row, paths.get(row.folder_id, ""), now) for row in rows),
+        files=tuple(_file_status(row, paths.get(row.folder_id, ""), now, working) for row in rows),
         totals=_totals(collection, counts),
         activity=activity if activity and activity.collection == collection.name else None,
         lag_s=max((state.lag_s for state in folder_states if state.lag_s is not None), default=0.0),
         vectors_lag_s=max((_age_s(at, now) for at in embeds if at is not None), default=0.0),
-        queue=QueueStatus(counts.waiting, counts.reading, counts.retrying, collection.paused, counts.queued_bytes),
+        queue=_queue(counts, collection.paused, working),
         folder_states=folder_states,
         matching=matching,
     )
@@ -147,29 +153,13 @@ def status_json(status: CollectionStatus, seconds: float) -> dict[str, object]:
     }
 
 
-def find_document(collection: Collection, path: str) -> DocumentRow:
-    """The document at `path`, relative to its folder or absolute. Raises NotFound."""
-    for folder in collection.documents.folders():
-        below = PurePath(path)
-        inside = below.is_absolute() and below.is_relative_to(folder.path)
-        relative = below.relative_to(folder.path).as_posix() if inside else path
-        if (row := collection.documents.find(folder.id, relative)) is not None:
-            return row
-    alike, _ = collection.documents.listed(state=None, name=PurePath(path).name, limit=3)
-    meant = f" Did you mean {' or '.join(repr(row.path) for row in alike)}?" if alike else ""
-    raise NotFound(
-        f"No file {path!r} is known in the collection {collection.name!r}.{meant} Give the path relative to its folder "
-        "as `python app.py status` prints it; names that begin with a dot are read only with --hidden."
-    )
-
-
-def waiting(row: DocumentRow, now: float) -> Waiting | None:
-    """Where a document stands in the queue; None when it is not in it."""
+def waiting(row: DocumentRow, now: float, *, working: bool = True) -> Waiting | None:
+    """Where a document stands in the queue; None when it is not in it. `working` as for `collection_status`."""
     queued = row.queued
     if queued is None:
         return None
     state: Literal["waiting", "reading", "retrying"]
-    state = "reading" if queued.claimed else "retrying" if queued.fault else "waiting"
+    state = "reading" if queued.claimed and working else "retrying" if queued.fault else "waiting"
     next_try_s = max(0.0, round(queued.not_before - now, 1)) if state == "retrying" else None
     return Waiting(
         state=state,
@@ -199,16 +189,22 @@ def _said(queued: QueuedRead, state: str, next_try_s: float | None, *, newer: bo
     return f"{subject}{'was ' if newer else ''}tried {tried}: {fault}; next try in {roughly(next_try_s or 0)}"
 
 
+def _queue(counts: DocumentCounts, paused: bool, working: bool) -> QueueStatus:
+    waits, reading = (counts.waiting, counts.reading) if working else (counts.waiting + counts.reading, 0)
+    return QueueStatus(waits, reading, counts.retrying, paused, counts.queued_bytes)
+
+
 def _age_s(at: float, now: float) -> float:
     return round(max(0.0, now - at), 1)
 
 
 def _folder_status(folder: FolderRow, state: FolderState | None, counts: DocumentCounts, now: float) -> FolderStatus:
-    """While somebody looks at the folder, the index is behind by what waits; else by the time since the last look."""
+    """While somebody looks at the folder and can, the index is behind by what waits; else by the time since the last
+    good look."""
     oldest_at = counts.oldest_at.get(folder.id)
     scanned_s_ago = _age_s(folder.scanned_at, now) if folder.scanned_at else None
     waited_s = _age_s(oldest_at, now) if oldest_at is not None else 0.0
-    if state is not None and state.state in _LOOKED_AT:
+    if state is not None and state.state in _LOOKED_AT and not has_fault(state):
         lag_s: float | None = waited_s
     else:
         lag_s = max(waited_s, scanned_s_ago) if scanned_s_ago is not None else None
@@ -220,10 +216,18 @@ def _folder_status(folder: FolderRow, state: FolderState | None, counts: Documen
         excluded=folder.excluded,
         scanned_s_ago=scanned_s_ago,
         lag_s=lag_s,
+        fault=state is not None and has_fault(state),
     )
 
 
-def _file_status(row: DocumentRow, folder: str, now: float) -> FileStatus:
+def has_fault(state: FolderState) -> bool:
+    """Whether the folder is followed and cannot be looked at; its message says why."""
+    if state.state in ("missing", "left"):
+        return state.state == "missing"
+    return state.message is not None and not state.message.startswith(_NO_FAULT)
+
+
+def _file_status(row: DocumentRow, folder: str, now: float, working: bool) -> FileStatus:
     return FileStatus(
         path=row.path,
         state=row.state,
@@ -235,7 +239,7 @@ def _file_status(row: DocumentRow, folder: str, now: float) -> FileStatus:
         version=row.version,
         folder=folder,
         size_bytes=row.size_bytes,
-        waiting=waiting(row, now),
+        waiting=waiting(row, now, working=working),
     )
 
 
@@ -249,6 +253,7 @@ def _file_json(file: FileStatus) -> dict[str, object]:
         "reason": file.reason,
         "version": file.version,
         "folder": file.folder,
+        "bytes": file.size_bytes,
         "waiting": asdict(file.waiting) if file.waiting else None,
     }
 
@@ -258,6 +263,7 @@ def _totals(collection: Collection, counts: DocumentCounts) -> dict[str, int]:
     return {
         "files": sum(counts.states.values()),
         **{state: counts.states.get(state, 0) for state in STATES},
+        "empty": counts.empty,
         "pages_indexed": counts.pages_indexed,
         "pages_total": counts.pages_total,
         "chunks": chunks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -169,7 +170,9 @@ class Handlers:
         """Begin to mirror a folder, by these gitignore lines; HTML that says what is wrong with it, or nothing."""
         if not folder.strip():
             return render_problem("Type the full path of a folder on this machine.")
-        path, lines = Path(folder.strip()).expanduser(), rules.splitlines() if rules.strip() else None
+        path, lines = Path(os.path.expanduser(folder.strip())), rules.splitlines() if rules.strip() else None
+        if not path.is_absolute():
+            return render_problem(f"{path} is not a full path: type it from its beginning, as in /home/me/papers.")
         try:
             Rules(lines or ())
             self._appliance.add_folder(path, identity=signed_in(), collection=collection, rules=lines)
@@ -178,14 +181,16 @@ class Handlers:
         return ""
 
     def act(self, act: str, path: str, collection: str) -> str:
-        """Pause or resume the reading, or have a file (all that failed, without a path) read again; HTML that says
-        what is wrong with that, or nothing."""
+        """Pause or resume the reading, have a file (all that failed, without a path) read again, or take a folder out;
+        HTML that says what is wrong with that, or nothing."""
         identity = signed_in()
         try:
             if act in ("pause", "resume"):
                 self._appliance.pause(act == "pause", identity=identity, collection=collection)
             elif act == "retry":
                 self._appliance.retry(path or None, identity=identity, collection=collection)
+            elif act == "forget":
+                self._appliance.forget_folder(Path(path), identity=identity, collection=collection)
         except RagError as error:
             return render_problem(str(error))
         return ""

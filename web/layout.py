@@ -27,7 +27,8 @@ ON_CONVERSATION = """element.addEventListener('click', (event) => {
 ON_DOCUMENTS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-act]');
   if (!button) return;
-  const { act, path = '', state = '' } = button.dataset;
+  const { act, path = '', state = '', sure = '' } = button.dataset;
+  if (sure && !confirm(sure)) return;
   trigger('select', { act, file: path, state });
 });"""
 ON_MACHINE = """element.addEventListener('click', (event) => {
@@ -103,7 +104,7 @@ def _left(collections: Sequence[str]) -> dict[str, gr.components.Component]:
     _html(BRAND)
     new = gr.Button("New conversation", elem_id="lx-new")
     with gr.Column(elem_id="lx-left-scroll"):
-        _html('<h2 class="lx-heading">Documents</h2>')
+        _html('<h2 class="lx-heading">Documents</h2><p class="lx-gone" role="alert"></p>')
         first = collections[0] if collections else None
         scope = gr.Dropdown(
             list(collections), value=first, label="Collection", elem_classes="lx-scope", filterable=False

@@ -150,6 +150,7 @@ def _closest(turn: Turn) -> str:
 
 
 def _passage(passage: Passage) -> str:
+    part = f" › {escape(passage.part)}" if passage.part else ""
     page = f", page {passage.page}" if passage.page is not None else ""
     # The first words tell passages apart that stand under one heading.
     first_words = " ".join(passage.text.split())[:FIRST_WORDS_CHARACTERS]
@@ -157,7 +158,7 @@ def _passage(passage: Passage) -> str:
     text = passage.text[:SNIPPET_CHARACTERS].rstrip()
     more = "…" if len(passage.text) > SNIPPET_CHARACTERS else ""
     return (
-        f'<details class="lx-passage"><summary>{escape(passage.file)}{page}{heading}</summary>'
+        f'<details class="lx-passage"><summary>{escape(passage.file)}{part}{page}{heading}</summary>'
         f"<p>{escape(text)}{more}</p></details>"
     )
 

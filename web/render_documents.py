@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import PurePosixPath
 
-from ingest.events import Activity
 from rag.durations import roughly
 from rag.status import CollectionStatus, FileStatus, FolderStatus, Wanted
 from web.render import counted
+from web.render_activity import render_activity
 
 STATE_WORDS = {
     "indexed": "ready",
@@ -34,10 +35,8 @@ FOLDER_WORDS = {
     "missing": "missing",
     "not followed": "not followed",
 }
-PHASES = {"walking": "Looking for files", "reading": "Reading", "embedding": "Indexing meaning"}
 ROWS_SHOWN = 300
 RETRIED = ("failed", "quarantined")
-MEBIBYTE = 1 << 20
 
 
 def render_documents(status: CollectionStatus) -> str:
@@ -50,7 +49,7 @@ def render_documents(status: CollectionStatus) -> str:
     folders = "".join(_folder(folder) for folder in status.folder_states)
     return (
         f'<section class="lx-step-state" data-lag="{status.lag_s:g}">{_headline(status)}'
-        f'<p class="lx-totals">{_totals(status)}</p>{_activity(status.activity)}</section>'
+        f'<p class="lx-totals">{_totals(status)}</p>{render_activity(status.activity)}</section>'
         f'<ul class="lx-folders" aria-label="Folders">{folders}</ul>'
     )
 
@@ -59,7 +58,8 @@ def render_files(status: CollectionStatus, wanted: Wanted) -> str:
     """The files that are wanted, under chips that choose them by state."""
     if not status.totals.get("files"):
         return ""
-    rows = "".join(_file(file) for file in status.files)
+    counts = Counter(file.path for file in status.files)
+    rows = "".join(_file(file, with_folder=counts[file.path] > 1) for file in status.files)
     hidden = status.matching - len(status.files)
     more = f'<p class="lx-hint">and {counted(hidden, "more file")}: filter by name</p>' if hidden > 0 else ""
     none = "" if status.files else _none(wanted)
@@ -88,9 +88,9 @@ def _headline(status: CollectionStatus) -> str:
         buttons = _button("resume", "Resume")
     else:
         buttons = _button("pause", "Pause") if status.activity or queue.waiting or queue.reading else ""
-    failed = sum(status.totals.get(state, 0) for state in RETRIED)
-    if failed:
-        title = "Reads again every file that failed, was set aside, was skipped or read in part"
+    failed = sum(status.totals.get(state, 0) for state in RETRIED) - status.totals.get("empty", 0)
+    if failed > 0:
+        title = "Reads again every file that could not be read or was set aside"
         buttons += _button("retry", f"Retry failed ({failed:,})", title=title)
     return (
         f'<div class="lx-standing" data-kind="{kind}"><span role="status">{escape(said)}</span></div>'
@@ -102,11 +102,15 @@ def _standing(status: CollectionStatus) -> tuple[str, str]:
     """(kind, sentence): how the index stands to the disk."""
     waits = status.queue.waiting + status.queue.reading + status.queue.retrying
     missing = [folder for folder in status.folder_states if folder.state == "missing"]
+    faulty = [folder for folder in status.folder_states if folder.fault]
     loose = [folder for folder in status.folder_states if folder.state == "not followed"]
     if status.queue.paused:
         return "paused", f"Paused · {counted(waits, 'file')} waiting" if waits else "Paused"
     if missing:
         return "bad", f"{missing[0].path} is missing: is its disk connected? What was read of it stays."
+    if faulty:
+        said = faulty[0].message or "it cannot be looked at"
+        return "bad", said if faulty[0].path in said else f"{faulty[0].path}: {said}"
     if waits:
         return "behind", f"{roughly(max(1.0, status.lag_s))} behind the disk"
     if status.activity is not None and status.activity.phase == "walking":
@@ -117,73 +121,27 @@ def _standing(status: CollectionStatus) -> tuple[str, str]:
     return "in-step", "In step with the disk"
 
 
-def _button(act: str, word: str, *, path: str = "", title: str = "") -> str:
+def _button(act: str, word: str, *, path: str = "", title: str = "", sure: str = "") -> str:
+    """With `sure`, a question that is asked before anything is done."""
     said = f' title="{escape(title, quote=True)}"' if title else ""
+    said += f' data-sure="{escape(sure, quote=True)}"' if sure else ""
     of = f' data-path="{escape(path, quote=True)}"' if path else ""
     return f'<button type="button" class="lx-act" data-act="{act}"{of}{said}>{escape(word)}</button>'
 
 
 def _totals(status: CollectionStatus) -> str:
     totals = status.totals
-    ready = totals.get("indexed", 0) + totals.get("partial", 0)
     pages, found = totals.get("pages_indexed", 0), totals.get("pages_total", 0)
+    in_part = totals.get("partial", 0)
     parts = [
-        f"{ready:,} of {counted(totals.get('files', 0), 'file')} ready",
+        f"{totals.get('indexed', 0):,} of {counted(totals.get('files', 0), 'file')} ready"
+        + (f", {in_part:,} in part" if in_part else ""),
         counted(pages, "page") if pages == found else f"{pages:,} of {counted(found, 'page')}",
     ]
     embedded, chunks = totals.get("chunks_embedded", 0), totals.get("chunks", 0)
     if embedded < chunks:
         parts.append(f"found by meaning: {embedded:,} of {counted(chunks, 'passage')}, the others by their words")
     return " · ".join(parts)
-
-
-def _activity(activity: Activity | None) -> str:
-    if activity is None:
-        return ""
-    done, total = _progress(activity)
-    phase = escape(PHASES.get(activity.phase, activity.phase))
-    files = f" · {activity.files_done:,} of {counted(activity.files_total, 'file')}" if activity.files_total else ""
-    current = escape(activity.current_file or "", quote=True)
-    return (
-        f'<div class="lx-activity"><div class="lx-activity-head"><span>{phase}{files}</span>'
-        f"<span>{f'{done / total:.0%}' if total else ''}</span></div>{_bar(done, total)}"
-        f'<p class="lx-activity-foot">{escape(_rates(activity))}</p>'
-        f'<p class="lx-activity-foot lx-current" title="{current}">{current}</p></div>'
-    )
-
-
-def _bar(done: int, total: int) -> str:
-    amount = f' max="{total}" value="{done}"' if total else ""
-    return f'<progress{amount} aria-label="Reading documents"></progress>'
-
-
-def _rates(activity: Activity) -> str:
-    parts = [
-        f"{activity.pages_per_s:g} pages/s" if activity.pages_per_s else "",
-        f"{activity.chunks_per_s:g} passages/s" if activity.chunks_per_s else "",
-        f"{activity.bytes_done / MEBIBYTE:,.1f} of {activity.bytes_total / MEBIBYTE:,.1f} MB"
-        if activity.bytes_total
-        else "",
-        _time_left(activity),
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _time_left(activity: Activity) -> str:
-    if activity.eta_s is None:
-        return ""
-    return f"about {roughly(max(1.0, activity.eta_s))} left"
-
-
-def _progress(activity: Activity) -> tuple[int, int]:
-    """Done and total by files or by chunks, whichever is further from the end: files differ in size, and while files
-    are still read, the chunks known so far are not all."""
-    counts = (
-        (activity.files_done, activity.files_total),
-        (activity.chunks_embedded, activity.chunks_total),
-    )
-    known = [(min(done, total), total) for done, total in counts if total]
-    return min(known, key=lambda count: count[0] / count[1], default=(0, 0))
 
 
 def _folder(folder: FolderStatus) -> str:
@@ -193,10 +151,13 @@ def _folder(folder: FolderStatus) -> str:
     if folder.message:
         parts.append(folder.message)
     rules = f"Rules: {', '.join(folder.rules)}" if folder.rules else "No rules but those built in"
+    state = "missing" if folder.fault else folder.state
+    sure = f"Take {folder.path} out of the index? The files on the disk are not touched."
     return (
-        f'<li class="lx-folder" data-state="{escape(folder.state, quote=True)}" title="{escape(rules, quote=True)}">'
+        f'<li class="lx-folder" data-state="{escape(state, quote=True)}" title="{escape(rules, quote=True)}">'
         f'<span class="lx-folder-path">{escape(folder.path)}</span>'
-        f'<span class="lx-folder-state">{escape(" · ".join(parts))}</span></li>'
+        f'<span class="lx-folder-state">{escape(" · ".join(parts))} '
+        f"{_button('forget', 'Remove', path=folder.path, sure=sure)}</span></li>"
     )
 
 
@@ -216,21 +177,25 @@ def _chips(status: CollectionStatus, wanted: Wanted) -> str:
     )
 
 
-def _file(file: FileStatus) -> str:
-    path = PurePosixPath(file.path)
+def _file(file: FileStatus, *, with_folder: bool) -> str:
+    """`with_folder`: another folder has such a path, too."""
+    absolute = f"{file.folder}/{file.path}" if file.folder else file.path
+    path = PurePosixPath(absolute if with_folder else file.path)
     parent = f'<span class="lx-file-folder">{escape(str(path.parent))}/</span>' if path.parent.parts else ""
-    absolute = escape(f"{file.folder}/{file.path}" if file.folder else file.path, quote=True)
     reasons: Sequence[str | None] = (file.waiting.said if file.waiting else None, file.reason)
     reason = "".join(f'<span class="lx-file-reason">{escape(text)}</span>' for text in reasons if text)
-    retry = _button("retry", "Retry", path=f"{file.folder}/{file.path}") if file.state in RETRIED else ""
-    state = escape(STATE_WORDS.get(file.state, file.state))
+    # Nothing is wrong with a file that holds nothing, and reading it again would find nothing.
+    empty = file.state == "failed" and not file.size_bytes
+    retry = _button("retry", "Retry", path=absolute) if file.state in RETRIED and not empty else ""
+    state = "skipped" if empty else file.state
+    word = escape("empty" if empty else STATE_WORDS.get(file.state, file.state))
     waiting = file.waiting.state if file.waiting else ""
     return (
-        f'<li class="lx-file" data-state="{escape(file.state, quote=True)}" data-waiting="{waiting}" '
-        f'title="{escape(file.path, quote=True)}">'
-        f'<button type="button" class="lx-file-name lx-file-open" data-file="{absolute}">{parent}{escape(path.name)}'
-        f'</button><span class="lx-file-pages">{_pages(file)}</span>'
-        f'<span class="lx-file-state">{state}{retry}</span>{reason}</li>'
+        f'<li class="lx-file" data-state="{escape(state, quote=True)}" data-waiting="{waiting}" '
+        f'title="{escape(str(path), quote=True)}">'
+        f'<button type="button" class="lx-file-name lx-file-open" data-file="{escape(absolute, quote=True)}">{parent}'
+        f'{escape(path.name)}</button><span class="lx-file-pages">{_pages(file)}</span>'
+        f'<span class="lx-file-state">{word}{retry}</span>{reason}</li>'
     )
 
 

@@ -7,17 +7,26 @@ from html import escape
 from rag.sources import Source
 from web.markup import marked, place
 
+PACKED = '<p class="lx-hint">It lies inside of another file, so its text is shown without a picture of the page.</p>'
+
 
 def render_source(source: Source) -> str:
     """The page's picture with the quote's rectangles where there is one, and the page's text with the quote marked."""
     citation = source.citation
     banner = f'<p class="lx-banner" role="status">{escape(source.banner)}</p>' if source.banner else ""
-    heading = f'<p class="lx-source-heading">{escape(source.heading)}</p>' if source.heading else ""
+    above = _without_part(source.heading, citation.part)
+    heading = f'<p class="lx-source-heading">{escape(above)}</p>' if above else ""
     doubt = "" if citation.verified else '<p class="lx-banner">This quote was not found letter for letter.</p>'
     return (
         f'<header class="lx-source-head"><h2 class="lx-source-page">{escape(place(citation))}</h2>{heading}</header>'
         f"{banner}{doubt}{_picture(source)}{_text(source)}"
     )
+
+
+def _without_part(heading: str, part: str | None) -> str:
+    """The headings above the quote; the part of the file, with which they begin, is named with the place."""
+    named = " ".join((part or "").split())
+    return heading.removeprefix(named).removeprefix(" › ") if named and heading.startswith(named) else heading
 
 
 def render_missing(message: str) -> str:
@@ -26,7 +35,7 @@ def render_missing(message: str) -> str:
 
 def _picture(source: Source) -> str:
     if not source.has_image:
-        return ""
+        return PACKED if source.citation.part and source.citation.page is not None else ""
     address = f"ui/page/{escape(source.citation.id, quote=True)}.png"
     boxes = "".join(_box(*rectangle) for rectangle in source.rectangles)
     name = escape(f"Picture of {place(source.citation)}", quote=True)

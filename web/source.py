@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from rag.access import Identity
 from rag.appliance import Appliance
-from rag.errors import Forbidden, NotFound
+from rag.errors import BadInput, Forbidden, NotFound
 from web.render_file import render_file
 from web.render_source import render_missing, render_source
 from web.sign_in import signed_in
@@ -24,6 +25,12 @@ PRIVATE = {"Cache-Control": "private, no-store"}
 def source_routes(appliance: Appliance) -> APIRouter:
     """The routes under `/ui`; each asks for the identity, and the appliance decides what that identity may see."""
     routes = APIRouter(prefix="/ui", include_in_schema=False)
+    life = secrets.token_urlsafe(8)
+
+    @routes.get("/life")
+    def alive() -> Response:
+        """Another answer than before tells an open page that the server was started anew."""
+        return Response(life, media_type="text/plain", headers=PRIVATE)
 
     @routes.get("/source/{citation_id}")
     def source(citation_id: str, identity: SignedIn) -> HTMLResponse:
@@ -38,7 +45,7 @@ def source_routes(appliance: Appliance) -> APIRouter:
     def file(collection: str, path: str, identity: SignedIn) -> HTMLResponse:
         try:
             report = appliance.look_up(path, identity=identity, collection=collection)
-        except (NotFound, Forbidden) as error:
+        except (BadInput, NotFound, Forbidden) as error:
             return HTMLResponse(render_missing(str(error)), status_code=404, headers=PRIVATE)
         return HTMLResponse(render_file(report), headers=PRIVATE)
 

@@ -6,31 +6,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rag.durations import roughly
+from web.terminal_files import paths_told_twice, print_files
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Message = dict[str, Any]
-_STATE_STYLES = {
-    "indexed": "green",
-    "partial": "yellow",
-    "pending": "dim",
-    "skipped": "dim",
-    "waiting": "dim",
-    "reading": "cyan",
-    "retrying": "yellow",
-}
 
 
 def _print_status(console: Console, result: Message) -> None:
-    table = _table("state", "file", "pages", "chunks", "reason")
+    rows = []
+    twice = paths_told_twice(file["path"] for file in result["files"])
     for file in result["files"]:
         pages = f"{file['pages']['indexed']}/{file['pages']['total']}" if file["pages"]["total"] else ""
         waiting = file["waiting"]["said"] if file["waiting"] else None
         reason = "; ".join(text for text in (waiting, file["reason"]) if text)
-        _row(table, file["state"], file["path"], pages, str(file["chunks"] or ""), reason)
-    if result["files"]:
-        console.print(table)
+        name = f"{file['folder']}/{file['path']}" if file["path"] in twice else file["path"]
+        state = "empty" if file["state"] == "failed" and not file["bytes"] else file["state"]
+        rows.append((state, name, pages, str(file["chunks"] or ""), reason))
+    print_files(console, ("state", "file", "pages", "chunks", "reason"), rows)
     _print_totals(console, result)
     _print_queue_line(console, result["queue"], result["lag_s"])
     for folder in result["folder_states"]:
@@ -61,7 +55,7 @@ def _print_queue_line(console: Console, queue: Message, lag_s: float) -> None:
 
 _QUEUE = {"waiting": "waiting", "reading": "being read", "retrying": "to be tried again"}
 _FOLLOWED = {
-    "starting": "is about to be followed",
+    "starting": "being looked through",
     "watching": "followed",
     "polling": "followed, looked at now and then",
     "missing": "missing",
@@ -75,7 +69,7 @@ def _folder(folder: Message) -> str:
         parts.append(folder["message"])
     if folder["lag_s"] is None:
         parts.append("never looked through to the end")
-    elif folder["state"] not in ("watching", "polling"):
+    elif folder["fault"] or folder["state"] not in ("watching", "polling"):
         parts.append(f"last looked through {roughly(folder['scanned_s_ago'] or 0)} ago")
     elif folder["lag_s"]:
         parts.append(f"{roughly(folder['lag_s'])} behind the disk")
@@ -87,8 +81,9 @@ def _folder(folder: Message) -> str:
 
 
 def _print_show(console: Console, result: Message) -> None:
+    waits = f", {result['waiting']['state']}" if result["waiting"] else ""
     chunks = f", {result['chunks']} chunks" if result["chunks"] else ""
-    console.print(f"{result['path']}: {result['state']}{chunks}", style="bold", markup=False)
+    console.print(f"{result['path']}: {result['state']}{waits}{chunks}", style="bold", markup=False)
     for sentence in result["why"]:
         console.print(sentence, style="" if result["findable"] else "yellow", markup=False)
     page = part = None
@@ -111,10 +106,12 @@ def _print_queue(console: Console, result: Message) -> None:
         for path in result["retried"]:
             console.print(f"  {path}", markup=False)
     elif result.get("files"):
-        table = _table("state", "file", "what is known")
-        for file in result["files"]:
-            _row(table, file["state"], file["path"], file["said"] or "")
-        console.print(table)
+        twice = paths_told_twice(file["path"] for file in result["files"])
+        rows = [
+            (file["state"], f"{file['folder']}/{file['path']}" if file["path"] in twice else file["path"], file["said"])
+            for file in result["files"]
+        ]
+        print_files(console, ("state", "file", "what is known"), rows)
     waits = result["waiting"] + result["reading"] + result["retrying"]
     if waits or result["paused"]:
         _print_queue_line(console, result, result["lag_s"])
@@ -126,8 +123,7 @@ def _print_queue(console: Console, result: Message) -> None:
 
 def _print_search(console: Console, result: Message) -> None:
     for rank, passage in enumerate(result["passages"], 1):
-        place = passage["file"] + (f", page {passage['page']}" if passage["page"] else "")
-        console.print(f"{rank}. {place}  ({passage['score']:.3f})", style="bold", markup=False)
+        console.print(f"{rank}. {_place(passage)}  ({passage['score']:.3f})", style="bold", markup=False)
         console.print(f"{passage['heading']}\n{passage['text']}\n", markup=False)
     if not result["passages"]:
         console.print("Nothing found. Is a folder mirrored? python app.py status")
@@ -136,9 +132,10 @@ def _print_search(console: Console, result: Message) -> None:
 def _print_ask(console: Console, result: Message) -> None:
     console.print()
     for citation in result["citations"]:
-        place = citation["file"] + (f", page {citation['page']}" if citation["page"] else "")
         mark = "" if citation["verified"] else " (quote not found)"
-        console.print(f"[{citation['n']}] {place}, version {citation['version']}{mark}", markup=False, style="cyan")
+        console.print(
+            f"[{citation['n']}] {_place(citation)}, version {citation['version']}{mark}", markup=False, style="cyan"
+        )
     if result["engine"]:
         from models.interfaces import Engine
 
@@ -147,8 +144,14 @@ def _print_ask(console: Console, result: Message) -> None:
         console.print(note, style="dim", markup=False)
     if result["refused"]:
         for passage in result["passages"][:3]:
-            place = passage["file"] + (f", page {passage['page']}" if passage["page"] else "")
-            console.print(f"\nclosest: {place}\n{passage['text'][:400]}", style="dim", markup=False)
+            console.print(f"\nclosest: {_place(passage)}\n{passage['text'][:400]}", style="dim", markup=False)
+
+
+def _place(found: Message) -> str:
+    """Of a passage or a citation: "bundle.zip › handbook.pdf, page 3"."""
+    part = f" › {found['part']}" if found["part"] else ""
+    page = f", page {found['page']}" if found["page"] else ""
+    return f"{found['file']}{part}{page}"
 
 
 def _print_eval(console: Console, result: Message) -> None:
@@ -169,19 +172,6 @@ def _print_collection(console: Console, result: Message) -> None:
     for word in ("removed", "forgotten"):
         if word in result:
             console.print(f"{word}: {result[word]}", markup=False)
-
-
-def _table(*titles: str) -> Any:
-    from rich.table import Table
-
-    return Table(*titles, box=None, pad_edge=False)
-
-
-def _row(table: Any, state: str, *cells: str) -> None:
-    """Paths and reasons as they are: brackets in them are no markup."""
-    from rich.text import Text
-
-    table.add_row(f"[{_STATE_STYLES.get(state, 'red')}]{state}[/]", *(Text(cell) for cell in cells))
 
 
 VIEWS: dict[str, Callable[[Console, Message], None]] = {

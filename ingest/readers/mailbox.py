@@ -24,7 +24,7 @@ def read(path: Path, task: Task) -> Iterator[Page | Summary]:
         raise LimitReached(f"{path.name} has {size:,} bytes; {task.limits.file_bytes:,} are allowed.")
     members = Members(path, task)
     count = number = 0
-    for number, content in enumerate(_messages(path, task.limits.message_bytes), start=1):
+    for number, content in enumerate(_messages(path, task.limits.mail_bytes), start=1):
         if number > task.limits.entries:
             members.note(Omission("the rest of the mailbox", f"only {task.limits.entries:,} messages are read"))
             break
@@ -40,7 +40,7 @@ def _message(content: bytes | None, number: int, members: Members, task: Task) -
     name = f"message {number}"
     try:
         if content is None:
-            raise LimitReached(f"it is larger than {task.limits.message_bytes:,} bytes, the limit for one message")
+            raise LimitReached(f"it is larger than {task.limits.mail_bytes:,} bytes, the limit for one message")
         message = parsed(content, name)
     except IngestError as exc:
         members.omit(name, exc)

@@ -16,6 +16,7 @@ from pathlib import Path
 from ingest.elements import Omission, Page, Summary
 from ingest.errors import Encrypted, IngestError, LimitReached, Unreadable
 from ingest.formats import detect
+from ingest.plain_file import passing_cause
 from ingest.readers.assembly import clean
 from ingest.readers.containers import HARMLESS_BYTES
 from ingest.readers.registry import reader_named
@@ -57,12 +58,13 @@ class Members:
                 self._hidden += JUNK.search(name) is None
             else:
                 yield from self._read(name, file)
-        except IngestError as exc:
-            self.omit(name, exc)
         except MemoryError:
             raise
         except Exception as exc:  # the edge of a member: one that its reader trips over must not cost the others
-            self.omit(name, Unreadable(f"it looks damaged: its reader failed ({type(exc).__name__}: {str(exc)[:200]})"))
+            if passing_cause(exc):
+                raise  # the disk's fault, and so not the member's
+            damage = Unreadable(f"it looks damaged: its reader failed ({type(exc).__name__}: {str(exc)[:200]})")
+            self.omit(name, exc if isinstance(exc, IngestError) else damage)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

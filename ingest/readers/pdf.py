@@ -16,9 +16,12 @@ from ingest.elements import Line, Omission, Page, Summary
 from ingest.errors import Encrypted, LimitReached, Unreadable
 from ingest.limits import Limits
 from ingest.readers.assembly import PageAssembly
+from ingest.readers.members import Members
 from ingest.readers.ocr import Recognition, confidence_of
 from ingest.readers.page_ranges import Omitted
 from ingest.readers.pdf_annotations import annotation_lines
+from ingest.readers.pdf_attachments import attached_pages
+from ingest.readers.pdf_calls import CharacterCalls
 from ingest.readers.pdf_damage import damage
 from ingest.readers.pdf_layout import Block, Layout
 from ingest.readers.pdf_lines import PdfLine, TextPage
@@ -56,7 +59,7 @@ class Scan:
 def read(path: Path, task: Task) -> Iterator[Page | Summary]:
     """Raises Encrypted, Unreadable, LimitReached. A page that cannot be loaded is an omission; the others go on."""
     with open_pdf(path, task.limits) as document:
-        layout, omitted, recognition = Layout(), Omitted(), Recognition(task)
+        layout, omitted, recognition, calls = Layout(), Omitted(), Recognition(task), CharacterCalls()
         title, omissions = _title_of_metadata(document), list(damage(document, path))
         large_pictures = LargePictures(path)
         window: deque[Scan] = deque()
@@ -69,7 +72,7 @@ def read(path: Path, task: Task) -> Iterator[Page | Summary]:
             return _finish(scan, layout, title, readings)
 
         for number in range(1, min(total, task.limits.pages) + 1):
-            scan = _scan(document, number, large_pictures, omitted)
+            scan = _scan(document, number, calls, large_pictures, omitted)
             layout.observe(number, scan.lines, scan.height)
             window.append(scan)
             if len(window) > PAGES_AHEAD:
@@ -82,8 +85,10 @@ def read(path: Path, task: Task) -> Iterator[Page | Summary]:
             # Not added one by one: a file may claim any number of pages.
             reason = f"the limit of {task.limits.pages:,} pages is reached"
             omissions.append(Omission(f"the pages after page {task.limits.pages:,}, up to {total:,}", reason))
-        omissions += *omitted.omissions(), *recognition.omissions()
-        yield Summary(title=title, pages_total=total, omissions=tuple(omissions))
+        members = Members(path, task)
+        yield from attached_pages(document, members)
+        omissions += *omitted.omissions(), *recognition.omissions(), *members.omissions()
+        yield Summary(title=title, pages_total=total + members.pages_total, omissions=tuple(omissions))
 
 
 @contextmanager
@@ -116,7 +121,7 @@ def _translated(path: Path, error: Exception) -> Encrypted | Unreadable:
     return Unreadable(f"{path.name} is damaged, or not a PDF ({error}).")
 
 
-def _scan(document: Any, number: int, large_pictures: LargePictures, omitted: Omitted) -> Scan:
+def _scan(document: Any, number: int, calls: CharacterCalls, large_pictures: LargePictures, omitted: Omitted) -> Scan:
     import pypdfium2
 
     try:
@@ -124,7 +129,7 @@ def _scan(document: Any, number: int, large_pictures: LargePictures, omitted: Om
         with closing(page):
             if not all(0 < length < LONGEST_SIDE for length in page.get_size()):
                 raise pypdfium2.PdfiumError("it has no sensible size")
-            text_page = TextPage(page)
+            text_page = TextPage(page, calls)
             with closing(text_page):
                 lines, annotations = list(text_page.lines()), list(annotation_lines(page, text_page))
                 nameless = bool(lines) and _meaningless("".join(line.text for line in lines))

@@ -1,4 +1,4 @@
-"""What pdfium says of one character of a page: its box, its baseline, its type.
+"""What pdfium says of single characters of a page: their boxes, baselines and types.
 
 pypdfium2's functions check each argument against its declared type, which takes three times as long as the call. These
 are the same functions undeclared; what they are given is what `fpdf_text.h` asks for.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import ctypes
 import math
 import re
-import struct
+from array import array
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple
 
 BOLD_NAME = re.compile(rb"bold|black|heavy|demi|medi(?!um)|cmbx|-bd\b", re.IGNORECASE)
 BOLD_WEIGHT = 600
 LONGEST_FONT_NAME = 128
+BATCH = 512
 
 
 class Type(NamedTuple):
@@ -26,21 +29,22 @@ class Type(NamedTuple):
     up: tuple[float, float]
 
 
-class CharacterCalls:
-    """For one text page, as long as it is open. `character_box(page, index, *slots)` leaves the ends of a character in
-    `edges`, which `four(edges)` takes out: across the page as shown (near, far), then on the other axis (low, high).
-    These stand open, not in a method, because there is nothing else that is asked for so often."""
+class Ends(NamedTuple):
+    """Of several characters, in the page's own coordinates."""
 
-    def __init__(self, page: Any, *, turned: bool) -> None:
+    left: list[float]
+    right: list[float]
+    bottom: list[float]
+    top: list[float]
+
+
+class CharacterCalls:
+    """`page` is an open text page of pdfium, an index one of its characters. One object serves any number of pages."""
+
+    def __init__(self) -> None:
         import pypdfium2.raw as pdfium
 
-        self.page = page
-        self.edges = (ctypes.c_double * 4)()
-        # pdfium says left, right, bottom, top.
-        order = (2, 3, 0, 1) if turned else (0, 1, 2, 3)
-        self.slots = tuple(ctypes.byref(self.edges, 8 * at) for at in order)
-        self.four = struct.Struct("4d").unpack
-        self.character_box = _undeclared(pdfium.FPDFText_GetCharBox, ctypes.c_int)
+        self._box = _undeclared(pdfium.FPDFText_GetCharBox, ctypes.c_int)
         self._origin = _undeclared(pdfium.FPDFText_GetCharOrigin, ctypes.c_int)
         self._font_size = _undeclared(pdfium.FPDFText_GetFontSize, ctypes.c_double)
         self._font_weight = _undeclared(pdfium.FPDFText_GetFontWeight, ctypes.c_int)
@@ -49,27 +53,45 @@ class CharacterCalls:
         self._x, self._y, self._matrix = ctypes.c_double(), ctypes.c_double(), pdfium.FS_MATRIX()
         self._name, self._flags = ctypes.create_string_buffer(LONGEST_FONT_NAME), ctypes.c_int()
         self._name_size = ctypes.c_ulong(LONGEST_FONT_NAME)
+        self._sides = [array("d", bytes(8 * BATCH)) for _ in Ends._fields]
+        self._slots = [_places(side) for side in self._sides]
 
-    def origin(self, index: int) -> tuple[float, float]:
+    def ends(self, page: Any, indices: Sequence[int]) -> Ends:
+        """pdfium is asked for nothing as often as for these, so that the loop over them is `map`'s."""
+        ends = Ends([], [], [], [])
+        for begin in range(0, len(indices), BATCH):
+            batch = indices[begin : begin + BATCH]
+            count = len(list(map(self._box, repeat(page), batch, *self._slots)))
+            for values, side in zip(ends, self._sides, strict=True):
+                values += side[:count]
+        return ends
+
+    def origin(self, page: Any, index: int) -> tuple[float, float]:
         """Where the character stands on its baseline, in the page's own coordinates."""
-        self._origin(self.page, index, ctypes.byref(self._x), ctypes.byref(self._y))
+        self._origin(page, index, ctypes.byref(self._x), ctypes.byref(self._y))
         return self._x.value, self._y.value
 
-    def type(self, index: int) -> Type:
-        size, matrix = self._font_size(self.page, index), self._matrix
+    def type(self, page: Any, index: int) -> Type:
+        size, matrix = self._font_size(page, index), self._matrix
         up = (0.0, size)
-        if self._matrix_of(self.page, index, ctypes.byref(matrix)):
+        if self._matrix_of(page, index, ctypes.byref(matrix)):
             # Many writers set size 1 and let the matrix scale it.
             up = (matrix.c * size, matrix.d * size)
-        length = self._font_info(self.page, index, self._name, self._name_size, ctypes.byref(self._flags))
+        length = self._font_info(page, index, self._name, self._name_size, ctypes.byref(self._flags))
         # A longer name is not written.
-        named = length <= LONGEST_FONT_NAME and _is_bold(self._name.value)
-        bold = named or self._font_weight(self.page, index) >= BOLD_WEIGHT
+        named = 0 < length <= LONGEST_FONT_NAME and _is_bold(self._name.value)
+        bold = named or self._font_weight(page, index) >= BOLD_WEIGHT
         return Type(round(math.hypot(*up), 1), bold, up)
 
 
 def _undeclared(function: Any, result: Any) -> Any:
     return ctypes.cast(function, ctypes.CFUNCTYPE(result))
+
+
+def _places(values: array[float]) -> list[Any]:
+    """Where each of the values lies, for a function to write it there."""
+    memory = (ctypes.c_double * len(values)).from_buffer(values)
+    return [ctypes.byref(memory, 8 * at) for at in range(len(values))]
 
 
 @lru_cache(maxsize=1024)

@@ -122,18 +122,20 @@ class Layout:
 
     def _heading_level(self, block: Sequence[PdfLine]) -> int:
         """0 unless the type stands out from the body's: larger, or bold where the body is not."""
-        text = " ".join(line.text for line in block)
         body, size = self._body_size, block[0].size
-        if not body or len(block) > MOST_HEADING_LINES or len(text) > LONGEST_HEADING or not _mostly_letters(text):
+        if not body or len(block) > MOST_HEADING_LINES:
             return 0
-        for ratio, level in LEVELS:
-            if size >= ratio * body:
-                return level
-        body_is_bold = self._bold_characters > 0.4 * sum(self._sizes.values())
-        bold = all(line.bold for line in block) and not body_is_bold and size >= 0.97 * body
+        text = " ".join(line.text for line in block)
+        level = next((level for ratio, level in LEVELS if size >= ratio * body), 0)
+        if not level and size >= 0.97 * body and self._is_bold_heading(block, text):
+            level = BOLD_LEVEL
+        return level if len(text) <= LONGEST_HEADING and _mostly_letters(text) else 0
+
+    def _is_bold_heading(self, block: Sequence[PdfLine], text: str) -> bool:
+        if not all(line.bold for line in block) or self._bold_characters > 0.4 * sum(self._sizes.values()):
+            return False
         short = len(text) <= LONGEST_BOLD_HEADING and len(block) <= 2
-        plain_end = not re.search(r"[.,;:]$", text) or bool(NUMBERED_HEADING.match(text))
-        return BOLD_LEVEL if bold and short and plain_end else 0
+        return short and (not re.search(r"[.,;:]$", text) or bool(NUMBERED_HEADING.match(text)))
 
 
 def _breaks(block: Sequence[PdfLine], line: PdfLine, pitch: float) -> bool:
@@ -191,6 +193,6 @@ def _signature(line: PdfLine) -> str:
 
 
 def _mostly_letters(text: str) -> bool:
-    dense = [character for character in text if not character.isspace()]
-    letters = sum(character.isalpha() for character in dense)
+    dense = "".join(text.split())
+    letters = sum(map(str.isalpha, dense))
     return letters >= 3 and letters >= 0.5 * len(dense)

@@ -1,21 +1,23 @@
 """The lines of a PDF page as pdfium finds them: text, words, box as the page is shown, type size and weight.
 
-Three index spaces meet here: characters (what pdfium's geometry counts), its text (which leaves out characters without a
-meaning), and UTF-16 units (what it hands over).
+Three index spaces meet here: characters (what pdfium's geometry counts), its text (which leaves out characters without
+a meaning), and UTF-16 units (what it hands over).
 """
 
 from __future__ import annotations
 
 import ctypes
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
-from ingest.readers.pdf_calls import CharacterCalls
+from ingest.readers.pdf_calls import CharacterCalls, Ends
 
 # pdfium ends a line with CR LF; where a word is hyphenated it puts U+FFFE for the hyphen and goes on without a break.
 LINE = re.compile("[^\r\n\ufffe]*(?:\ufffe|(?=[\r\n])|$)")
-WORD = re.compile(r"\S+")
+WORD = re.compile("[^\\s\ufffe]+\ufffe?|\ufffe")
 HYPHEN_AT_LINE_END = "\ufffe"
 
 # Of the type size, above and below the baseline.
@@ -23,24 +25,23 @@ ASCENT, DESCENT = 0.73, 0.22
 
 Box = tuple[float, float, float, float]
 Places = Sequence[int]
-
-
-class Word(NamedTuple):
-    """`left` and `right` as the page is shown."""
-
-    text: str
-    left: float
-    right: float
+# Text, and left and right as the page is shown.
+Word = tuple[str, float, float]
 
 
 class Axis(NamedTuple):
-    """From the page's own coordinates to one of those of the page as shown."""
+    """From the page's own coordinates to one of those of the page as shown, which is `length` long."""
 
     origin: float
     forward: bool
+    length: float
 
-    def at(self, value: float) -> float:
-        return value - self.origin if self.forward else self.origin - value
+    def span(self, low: float, high: float) -> tuple[float, float]:
+        """Cut at the edges of the page."""
+        origin, length = self.origin, self.length
+        if self.forward:
+            return _within(low - origin, length), _within(high - origin, length)
+        return _within(origin - high, length), _within(origin - low, length)
 
 
 class PdfLine(NamedTuple):
@@ -60,21 +61,20 @@ class PdfLine(NamedTuple):
         return (self.top + self.bottom) / 2
 
 
-class Row(NamedTuple):
-    """Words side by side, in the slice `[start:end]` of the page's text. `low` and `high`: their ends on the axis of
-    the page's own coordinates that is not the words'."""
+class Words(NamedTuple):
+    """The words of a page in columns: `spans` are slices of the page's text, `left` and `right` as the page is shown,
+    `ends` those of the first and the last character of each word, two for a word."""
 
-    words: list[Word]
-    low: float
-    high: float
-    start: int
-    end: int
+    spans: list[tuple[int, int]]
+    left: list[float]
+    right: list[float]
+    ends: Ends
 
 
 class TextPage:
     """Wraps a loaded `pypdfium2.PdfPage`. Close it before the page."""
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, page: Any, calls: CharacterCalls) -> None:
         import pypdfium2.raw as pdfium
 
         self._pdfium = pdfium
@@ -82,31 +82,28 @@ class TextPage:
         self._raw = self._text_page.raw
         self.width, self.height = page.get_size()
         crop, rotation = page.get_bbox(), page.get_rotation()
-        self._across, self._down = _axes(crop, rotation)
+        self._across, self._down = _axes(crop, rotation, self.width, self.height)
         self._turned = rotation in (90, 270)
-        self._calls = CharacterCalls(self._raw, turned=self._turned)
+        self._calls = calls
 
     def close(self) -> None:
         self._text_page.close()
 
     def lines(self) -> Iterator[PdfLine]:
         text, places = self._text()
-        for match in LINE.finditer(text):
-            for row in self._rows(text, match, places):
-                yield self._line(text, row, places)
+        words, lines, begin = self._words(text, places), list(LINE.finditer(text)), 0
+        text = text.replace(HYPHEN_AT_LINE_END, "-")
+        for line in lines:
+            end = bisect_left(words.spans, (line.end(), 0), begin)
+            for first, last in self._rows(words, begin, end):
+                yield self._line(text, words, slice(first, last), places)
+            begin = end
 
     def box(self, left: float, bottom: float, right: float, top: float) -> Box:
         """From the page's own coordinates to those of the page as shown, cut at its edges."""
-        (x1, y1), (x2, y2) = self._shown(left, bottom), self._shown(right, top)
-        return self._cut(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
-
-    def _shown(self, x: float, y: float) -> tuple[float, float]:
-        along, other = (y, x) if self._turned else (x, y)
-        return self._across.at(along), self._down.at(other)
-
-    def _cut(self, left: float, top: float, right: float, bottom: float) -> Box:
-        width, height = self.width, self.height
-        return _within(left, width), _within(top, height), _within(right, width), _within(bottom, height)
+        across, down = ((bottom, top), (left, right)) if self._turned else ((left, right), (bottom, top))
+        (x1, x2), (y1, y2) = self._across.span(*across), self._down.span(*down)
+        return x1, y1, x2, y2
 
     def _text(self) -> tuple[str, Places]:
         """The page's text, and where in pdfium's characters the text's n-th character is."""
@@ -122,60 +119,54 @@ class TextPage:
             # No character was left out and none takes two units: all three count alike.
             return text, range(count)
         text_units = _unit_offsets(text) if len(text) != written - 1 else range(len(text))
-        return text, [int(pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, unit)) for unit in text_units]
+        found = (int(pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, unit)) for unit in text_units)
+        # What has no place has that of the character before.
+        return text, list(accumulate(found, lambda before, index: index if index >= 0 else before, initial=0))[1:]
 
-    def _rows(self, text: str, line: re.Match[str], places: Places) -> Iterator[Row]:
+    def _words(self, text: str, places: Places) -> Words:
+        """A word lies between its first and its last character."""
+        spans = [match.span() for match in WORD.finditer(text)]
+        ends = self._calls.ends(self._raw, [places[at] for start, end in spans for at in (start, end - 1)])
+        near, far = (ends.bottom, ends.top) if self._turned else (ends.left, ends.right)
+        left, right = list(map(min, near[::2], near[1::2])), list(map(max, far[::2], far[1::2]))
+        origin, forward, _ = self._across
+        if not forward:
+            left, right = [origin - value for value in right], [origin - value for value in left]
+        elif origin:
+            left, right = [value - origin for value in left], [value - origin for value in right]
+        return Words(spans, left, right, ends)
+
+    def _rows(self, words: Words, begin: int, end: int) -> Iterator[tuple[int, int]]:
         """pdfium sometimes goes on with a line further down, as in tables: a word that is wholly left of the one before
-        it, and wholly above or below, begins a new row. This loop, over all words of all pages, is as short as it can
-        be; a word lies between its first and its last character."""
-        calls = self._calls
-        character_box, page, slots, four, edges = calls.character_box, calls.page, calls.slots, calls.four, calls.edges
-        origin, forward = self._across
-        words: list[Word] = []
-        x1 = y1 = y2 = low = high = 0.0
-        first = last = 0
-        for match in WORD.finditer(text, *line.span()):
-            start, end = match.span()
-            before, under, over = x1, y1, y2
-            character_box(page, places[start], *slots)
-            x1, x2, y1, y2 = four(edges)
-            if end - start > 1:
-                character_box(page, places[end - 1], *slots)
-                x3, x4, y3, y4 = four(edges)
-                x1, x2 = x1 if x1 < x3 else x3, x2 if x2 > x4 else x4
-                y1, y2 = y1 if y1 < y3 else y3, y2 if y2 > y4 else y4
-            x1, x2 = (x1 - origin, x2 - origin) if forward else (origin - x2, origin - x1)
-            if words and x2 < before and (y2 < under or y1 > over):
-                yield Row(words, low, high, first, last)
-                words = []
-            if not words:
-                low, high, first = y1, y2, start
-            low, high, last = y1 if y1 < low else low, y2 if y2 > high else high, end
-            words.append(Word(match.group(), x1, x2))
-        if words:
-            yield Row(words, low, high, first, last)
+        it, and wholly above or below, begins a new row."""
+        _, left, right, ends = words
+        low, high = (ends.left, ends.right) if self._turned else (ends.bottom, ends.top)
+        for at in range(begin + 1, end):
+            if right[at] < left[at - 1]:
+                one, other = slice(2 * at - 2, 2 * at), slice(2 * at, 2 * at + 2)
+                if max(high[other]) < min(low[one]) or min(low[other]) > max(high[one]):
+                    yield begin, at
+                    begin = at
+        if begin < end:
+            yield begin, end
 
-    def _line(self, text: str, row: Row, places: Places) -> PdfLine:
-        words, low, high, start, end = row
+    def _line(self, text: str, words: Words, row: slice, places: Places) -> PdfLine:
+        calls, page, spans = self._calls, self._raw, words.spans[row]
+        start, end = spans[0][0], spans[-1][1]
         first, last = places[start], places[end - 1]
-        type_ = self._calls.type(first)
+        type_ = calls.type(page, first)
         # A line that only begins in bold is a paragraph with a term in front, not a heading.
-        bold = type_.bold and (last == first or self._calls.type(last).bold)
-        across, down = self._around_baseline((first, last), type_.up)
-        across += *(word.left for word in words), *(word.right for word in words)
-        down += self._down.at(low), self._down.at(high)
-        box = self._cut(min(across), min(down), max(across), max(down))
-        return PdfLine(text[start:end].replace(HYPHEN_AT_LINE_END, "-"), *box, type_.size, bold, tuple(words))
-
-    def _around_baseline(self, indices: Sequence[int], up: tuple[float, float]) -> tuple[list[float], list[float]]:
-        """As high and as deep as letters go, so that a line of dashes has its middle where a line of words has it:
-        places across the page as shown, and down."""
-        up_x, up_y = up
-        points = []
-        for x, y in map(self._calls.origin, indices):
-            points += (x + ASCENT * up_x, y + ASCENT * up_y), (x - DESCENT * up_x, y - DESCENT * up_y)
-        shown = [self._shown(x, y) for x, y in points]
-        return [x for x, _ in shown], [y for _, y in shown]
+        bold = type_.bold and (last == first or calls.type(page, last).bold)
+        # As high and as deep as letters go, so that a line of dashes has its middle where a line of words has it.
+        up_x, up_y = type_.up
+        (x1, y1), (x2, y2) = calls.origin(page, first), calls.origin(page, last)
+        xs = (x1 + ASCENT * up_x, x1 - DESCENT * up_x, x2 + ASCENT * up_x, x2 - DESCENT * up_x)
+        ys = (y1 + ASCENT * up_y, y1 - DESCENT * up_y, y2 + ASCENT * up_y, y2 - DESCENT * up_y)
+        left, right, bottom, top = (side[2 * row.start : 2 * row.stop] for side in words.ends)
+        box = self.box(min(*xs, *left), min(*ys, *bottom), max(*xs, *right), max(*ys, *top))
+        text = text[start:end]
+        parts = zip(text.split(), words.left[row], words.right[row], strict=True)
+        return PdfLine(text, *box, type_.size, bold, tuple(parts))
 
 
 def _unit_offsets(text: str) -> list[int]:
@@ -187,17 +178,17 @@ def _unit_offsets(text: str) -> list[int]:
     return offsets
 
 
-def _axes(crop: Box, rotation: int) -> tuple[Axis, Axis]:
+def _axes(crop: Box, rotation: int, width: float, height: float) -> tuple[Axis, Axis]:
     """Across and down the page as shown (origin at the top left, after rotation); on a page turned by 90 or 270 degrees
     the first is of its own y, else of its x (origin at the bottom left, before rotation)."""
     left, bottom, right, top = crop
     if rotation == 90:
-        return Axis(bottom, True), Axis(left, True)
+        return Axis(bottom, True, width), Axis(left, True, height)
     if rotation == 180:
-        return Axis(right, False), Axis(bottom, True)
+        return Axis(right, False, width), Axis(bottom, True, height)
     if rotation == 270:
-        return Axis(top, False), Axis(right, False)
-    return Axis(left, True), Axis(top, False)
+        return Axis(top, False, width), Axis(right, False, height)
+    return Axis(left, True, width), Axis(top, False, height)
 
 
 def _within(value: float, most: float) -> float:

@@ -44,8 +44,9 @@ class Row:
 
     @property
     def in_columns(self) -> bool:
-        marked = self.cells[0].text in BULLETS or NUMBERING.match(self.cells[0].text)
-        return len(self.cells) > (2 if marked else 1)
+        if len(self.cells) != 2:
+            return len(self.cells) > 2
+        return self.cells[0].text not in BULLETS and not NUMBERING.match(self.cells[0].text)
 
 
 def rows_of(lines: Sequence[PdfLine]) -> Iterator[Row]:
@@ -75,14 +76,14 @@ def _row(lines: Sequence[PdfLine]) -> Row:
 def _cells(line: PdfLine) -> Iterator[Cell]:
     """A currency sign goes with the number after it, a closing bracket or percent sign with the one before."""
     size = line.size or line.bottom - line.top
+    narrow, wide = GAP_BESIDE_NUMBERS * size, GAP_BETWEEN_WORDS * size
     words = line.words
     begin = 0
-    for at, (word, following) in enumerate(pairwise(words), start=1):
-        gap = following.left - word.right
-        if gap < GAP_BESIDE_NUMBERS * size and following.right >= word.left:
+    for at, ((one, left, right), (other, next_left, next_right)) in enumerate(pairwise(words), start=1):
+        gap = next_left - right
+        if gap < narrow and next_right >= left:
             continue
-        one, other = word.text, following.text
-        together = 0 < gap < GAP_BETWEEN_WORDS * size and not VALUE.match(one) and not VALUE.match(other)
+        together = 0 < gap < wide and not VALUE.match(one) and not VALUE.match(other)
         if not together and one not in CURRENCY and other not in CLOSING:
             yield _cell(line, begin, at)
             begin = at
@@ -94,8 +95,9 @@ def _cell(line: PdfLine, begin: int, end: int) -> Cell:
     if not words:
         return Cell(line.text, line.left, line.right)
     # A sign stands at the left edge of its column, often under the words of the head beside.
-    number = words[1] if len(words) > 1 and words[0].text in CURRENCY else words[0]
-    return Cell(" ".join(word.text for word in words), number.left, words[-1].right)
+    _, left, _ = words[1] if len(words) > 1 and words[0][0] in CURRENCY else words[0]
+    _, _, right = words[-1]
+    return Cell(" ".join([text for text, _, _ in words]), left, right)
 
 
 def _same_height(one: PdfLine, other: PdfLine) -> bool:

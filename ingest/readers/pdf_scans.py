@@ -32,6 +32,8 @@ LARGE = 0.25
 MOST_OBJECTS = 5_000
 # Of 255 levels of grey.
 WHITE = 247
+# In points: no letters that can be read are as low or as narrow as that.
+THICKEST_RULE, BLANK_SCALE = 4.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,10 @@ def _scale(box: Box, limits: Limits) -> float:
 
 
 def _is_blank(page: Any) -> bool:
-    """White all over: drawn of nothing that can be seen, like the page left blank behind a chapter."""
-    darkest, _ = page.render(scale=0.5, grayscale=True).to_pil().convert("L").getextrema()
-    return bool(darkest > WHITE)
+    """Nothing but a rule or less can be seen, as on the page left blank behind a chapter."""
+    picture = page.render(scale=BLANK_SCALE, grayscale=True).to_pil().convert("L")
+    seen = picture.point(lambda level: 0 if level > WHITE else 255).getbbox()
+    return seen is None or min(seen[2] - seen[0], seen[3] - seen[1]) <= THICKEST_RULE * BLANK_SCALE
 
 
 def _drawn(page: Any, box: Box, scale: float) -> Image:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ingest.elements import Omission, Page, Summary
 from ingest.errors import Encrypted, IngestError, LimitReached, NotNow, Unsupported
+from ingest.plain_file import passing_cause
 from ingest.readers.containers import check_container
 from ingest.task import Task
 
@@ -73,7 +74,7 @@ def read_with_second_opinion(name: str, read: Read, path: Path, task: Task) -> I
     except FINAL:
         raise
     except Exception as exc:  # a reader's bug must not cost the user the file
-        if found:
+        if found or passing_cause(exc):
             raise
         failure = exc
     if not found and (pages := _asked(name, path, task)):

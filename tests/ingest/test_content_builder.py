@@ -45,7 +45,7 @@ class Parser:
         self._error = error or Cancelled()
         self.asked: list[int] = []
 
-    def parse(self, *_: object, first_page: int = 0) -> Iterator[Page | Summary]:
+    def parse(self, *_: object, first_page: int = 0, **__: object) -> Iterator[Page | Summary]:
         self.asked.append(first_page)
         for number in range(first_page, PAGES):
             if number == self._stop_after:

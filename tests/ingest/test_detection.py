@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from ingest.errors import Encrypted, IngestError, Unreadable, Unsupported
+from ingest.errors import Encrypted, IngestError, NotNow, Unreadable, Unsupported, Vanished
 from ingest.formats import FORMATS, NOT_READ, SIGNED, SUFFIXES, detect
 from ingest.readers.decoding import decode
 from ingest.readers.registry import READERS
@@ -134,8 +137,56 @@ def test_what_is_no_text_has_a_reason_for_people(tmp_path: Path, content: bytes,
 def test_an_empty_file_and_a_missing_one_say_so(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="empty"):
         detect(written(tmp_path, "x.txt", b""))
-    with pytest.raises(Unreadable, match="cannot be opened"):
+    with pytest.raises(Vanished, match=r"gone\.txt"):
         detect(tmp_path / "gone.txt")
+
+
+def test_a_drive_that_does_not_answer_says_nothing_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, "x.txt", b"text")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(NotNow, match="Input/output error"):
+        detect(file)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes in folders are POSIX's")
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.txt")
+    with pytest.raises(Unreadable, match="not a plain file"):
+        detect(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<!---->",
+        "<!-- ",
+        "<!-->",
+        "<?xml ",
+        "<?xml?> ",
+        "{ ",
+        '{"',
+        "[ ",
+        "<a:",
+        "<a ",
+        "From ",
+        "a:",
+        "subject:\n",
+        "\t",
+    ],
+)
+def test_hostile_beginnings_are_looked_at_once(tmp_path: Path, hostile: str) -> None:
+    """Some once took twice as long for each repetition: then this would not end."""
+    assert detect(written(tmp_path, "x", (hostile * 8192)[:8192].encode() + b"x")).reader
+
+
+def test_comments_before_a_page_do_not_hide_it(tmp_path: Path) -> None:
+    content = b'<?xml version="1.0"?>\n<!-- one -->\n<!---->\n<!-- a -> b -- c -->\n<!DOCTYPE html><p>x'
+    assert detect(written(tmp_path, "x", content)).name == "html"
+    assert detect(written(tmp_path, "y", b"<!-- one --> just text")).name == "text"
 
 
 # Kinds of text that only the name tells apart.

@@ -145,9 +145,29 @@ def test_links_and_folders_that_are_left_out_are_not_watched(inotify: Heard, fol
     assert inotify.paths == {"link", "loop", "last.txt"}
 
 
-def test_a_name_that_is_not_utf8_is_told_by_its_folder(inotify: Heard, folder: Path) -> None:
-    (folder / "sub" / os.fsdecode(b"\xff.txt")).touch()
-    assert inotify.hears("sub")
+def test_a_name_that_is_not_utf8_is_told_as_it_is_and_such_a_folder_not_watched(inotify: Heard, folder: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    (folder / f"{odd}.txt").touch()
+    (folder / "sub" / odd).mkdir()
+    assert inotify.hears(f"{odd}.txt", f"sub/{odd}")
+    (folder / "sub" / odd / "inside.txt").touch()
+    (folder / "last.txt").touch()
+    assert inotify.hears("last.txt")
+    assert inotify.paths == {f"{odd}.txt", f"sub/{odd}", "last.txt"}
+
+
+def test_after_its_end_nothing_is_written_to_a_number_that_may_be_another_files(folder: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("inotify is Linux's")
+    events = _inotify(folder)
+    events.close()
+    pipes = [os.pipe() for _ in range(4)]
+    events.wake()
+    events.close()
+    for reading, writing in pipes:
+        os.close(writing)
+        assert os.read(reading, 1) == b""
+        os.close(reading)
 
 
 def test_it_is_said_when_the_folder_itself_goes_away(inotify: Heard, folder: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_message_that_is_too_large_is_left_out_of_its_mailbox(tmp_path: Path) 
     path.write_bytes(
         start + message("Large", "word " * 9000).as_bytes() + b"\n" + start + message("Small", "It ends.").as_bytes()
     )
-    pages, summary = items_of(path, Task(Limits(message_bytes=20_000)))
+    pages, summary = items_of(path, Task(Limits(mail_bytes=20_000)))
     assert [page.part for page in pages] == ["message 2: Small"]
     assert summary.omissions[0].what == "message 1"
     assert "20,000 bytes" in summary.omissions[0].reason

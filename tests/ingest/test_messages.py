@@ -5,20 +5,26 @@ from __future__ import annotations
 import pytest
 
 from ingest.elements import Element, Line, Omission, Page, Summary
-from ingest.errors import Encrypted, Unreadable
+from ingest.errors import Encrypted, NotNow, Unreadable
 from ingest.limits import Limits
 from ingest.messages import (
+    LONGEST_MESSAGE,
+    MOST_OMISSIONS,
     BadMessage,
     decode,
     decode_error,
     decode_image,
     decode_page,
     decode_summary,
+    decode_task,
     encode,
     encode_error,
     encode_page,
     encode_summary,
+    encode_task,
 )
+from ingest.plain_file import FileIdentity
+from ingest.task import OcrOptions, Task
 
 PAGE = Page(
     number=3,
@@ -91,3 +97,30 @@ def test_only_a_png_passes_for_an_image() -> None:
         decode_image("PHN2Zz48c2NyaXB0Lz48L3N2Zz4=")
     with pytest.raises(BadMessage):
         decode_image("not base64!")
+
+
+def test_that_a_file_cannot_be_read_just_now_is_no_fault_of_the_file() -> None:
+    assert type(decode_error(encode_error(NotNow("the drive does not answer"))["error"])) is NotNow
+
+
+def test_titles_parts_and_reasons_of_any_length_are_cut_before_they_are_sent() -> None:
+    endless = "x" * 10 * LONGEST_MESSAGE
+    page = decode(encode(encode_page(Page(None, endless, "half a pair \ud83d", ()))))["page"]
+    sent = decode_page(page, Limits())
+    assert sent.part == "x" * (LONGEST_MESSAGE - 1) + "…"
+    assert sent.text == "half a pair ?"
+    summary = Summary(endless, 1, (Omission(endless, "half \ud83d"),) * (MOST_OMISSIONS + 20))
+    told = decode_summary(decode(encode(encode_summary(summary, 1, 2)))["summary"])
+    assert told.title == sent.part
+    assert told.omissions[0] == Omission(sent.part or "", "half ?")
+    assert told.omissions[-1].what == "20 more parts"
+    assert len(told.omissions) == MOST_OMISSIONS + 1
+    assert len(str(decode_error(encode_error(Unreadable(endless))["error"]))) == LONGEST_MESSAGE
+
+
+def test_a_request_names_the_file_by_its_identity() -> None:
+    identity = FileIdentity(1, (1 << 64) - 1, 3, 4)
+    for given in (identity, None):
+        request = decode(encode(encode_task("/a", "plain", OcrOptions(), 5, given)))["parse"]
+        path, told, reader, task = decode_task(request, Limits())
+        assert (str(path), told, reader, task) == ("/a", given, "plain", Task(first_page=5))

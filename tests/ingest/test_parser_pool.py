@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -17,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from ingest.elements import Page, Summary
-from ingest.errors import LimitReached, ParserDied, ParserUnavailable, Unreadable
+from ingest.errors import LimitReached, NotNow, ParserDied, ParserUnavailable, Unreadable
 from ingest.formats import FORMATS, detect
 from ingest.limits import Limits
+from ingest.page_pieces import MOST_CHARACTERS
 from ingest.parser_pool import ParserPool
+from ingest.plain_file import FileIdentity
 from models.cancellation import Cancelled, CancelToken
 
 TEXT = FORMATS["text"]
@@ -254,3 +257,47 @@ def test_a_parser_sees_no_secrets_of_the_appliance(
     environment = Path(f"/proc/{process_id}/environ").read_bytes()
     assert b"secret" not in environment
     assert b"DO_NOT_TRACK=true" in environment
+
+
+def test_a_file_that_was_exchanged_behind_the_callers_back_is_not_read(
+    pool: ParserPool, note: Path, tmp_path: Path
+) -> None:
+    identity = FileIdentity.of(note.stat())
+    assert len(list(pool.parse(note, TEXT, CancelToken(), identity=identity))) == 2
+    secret = tmp_path / "secret.txt"
+    secret.write_text("Outside of the folder.")
+    note.rename(tmp_path / "away.txt")
+    note.symlink_to(secret)
+    with pytest.raises(NotNow, match="exchanged"):
+        list(pool.parse(note, TEXT, CancelToken(), identity=identity))
+    note.unlink()
+    os.mkfifo(note)
+    with pytest.raises(NotNow, match="exchanged"):
+        list(pool.parse(note, TEXT, CancelToken(), identity=identity))
+    assert len(pool.process_ids()) == 1
+
+
+def test_a_text_of_any_length_comes_in_pages_that_the_parent_can_take_in(pool: ParserPool, tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("".join(f"Line {number} of a long log.\n" for number in range(200_000)))
+    *pages, summary = parsed(pool, path)
+    assert isinstance(summary, Summary)
+    assert summary.pages_total == len(pages) > 1
+    texts = [page.text for page in pages if isinstance(page, Page)]
+    assert max(map(len, texts)) <= MOST_CHARACTERS
+    assert "".join(texts).split() == path.read_text().split()
+
+
+@pytest.mark.parametrize("failing", ["ingest.scratch._made", "subprocess.Popen"])
+def test_without_room_for_a_parser_no_file_is_at_fault(
+    note: Path, monkeypatch: pytest.MonkeyPatch, failing: str, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    with pool_with(Limits()) as pool:
+        with monkeypatch.context() as patched:
+            patched.setattr(failing, refuse)
+            with pytest.raises(ParserUnavailable, match=r"No space left on device, ENOSPC.*Make room"):
+                parsed(pool, note)
+        assert len(parsed(pool, note)) == 2

@@ -69,6 +69,31 @@ def test_every_four_words_of_pdfiums_own_page_text_are_there(shared: Path) -> No
         document.close()
 
 
+def test_a_hyphen_at_a_line_end_in_a_table_is_one(tmp_path: Path) -> None:
+    rows = b"".join(
+        b"1 0 0 1 40 %d Tm (%s) Tj 1 0 0 1 200 %d Tm (%s) Tj 1 0 0 1 300 %d Tm (%s) Tj\n" % (y, a, y, b, y, c)
+        for y, a, b, c in [
+            (500, b"Year", b"2018", b"Non-"),
+            (486, b"Sales", b"17", b"18"),
+            (472, b"Costs", b"27", b"28"),
+            (458, b"Taxes", b"37", b"38"),
+        ]
+    )
+    path = tmp_path / "table.pdf"
+    path.write_bytes(one_page(b"BT /F 10 Tf " + rows + b"ET"))
+    (page,) = pages_of(path)
+    assert "table" in {element.kind for element in page.elements}
+    assert "Non-" in page.text
+    assert "\ufffd" not in page.text
+
+
+def test_a_page_with_a_rule_and_nothing_else_is_blank(tmp_path: Path) -> None:
+    path = tmp_path / "rule.pdf"
+    path.write_bytes(one_page(b"40 500 320 1 re f"))
+    assert [page.text for page in pages_of(path)] == [""]
+    assert not [omission for omission in summary_of(path).omissions if "none was recognised" in omission.reason]
+
+
 def test_hyphens_at_line_ends_stay_as_they_are(shared: Path) -> None:
     first = pages_of(shared / "format-zoo/pdf/tracemonkey.pdf")[0]
     assert "are more difficult to com-\npile than statically typed ones" in first.text

@@ -23,10 +23,10 @@ def line(top: float, *cells: tuple[float, str], bold: bool = False, size: float 
     for left, text in cells:
         for word in text.split():
             right = left + WIDTH * len(word)
-            words.append(Word(word, left, right))
+            words.append((word, left, right))
             left = right + WIDTH
-    text = " ".join(word.text for word in words)
-    return PdfLine(text, words[0].left, top, words[-1].right, top + size, size, bold, tuple(words))
+    text = " ".join(word for word, _, _ in words)
+    return PdfLine(text, words[0][1], top, words[-1][2], top + size, size, bold, tuple(words))
 
 
 def right(edge: float, text: str) -> tuple[float, str]:

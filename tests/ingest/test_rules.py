@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import BadRule
-from ingest.rules import DEFAULT_LINES, RULES_FILE, Rules, rules_of
+from ingest.rules import DEFAULT_LINES, RULES_FILE, Rules, RulesOf, rules_of
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,35 @@ def test_a_rules_file_that_cannot_be_read_is_an_error_not_an_empty_one(tmp_path:
     os.mkfifo(file)
     with pytest.raises(BadRule, match="not a plain file"):
         rules_of(tmp_path, [])
+
+
+def test_rules_are_compiled_anew_only_when_a_line_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / RULES_FILE
+    file.write_text("*.log")
+    rules = RulesOf(tmp_path)
+    first = rules.now(["*.doc"])
+    assert first.lines == rules_of(tmp_path, ["*.doc"]).lines
+    assert rules.now(("*.doc",)) is first
+    status = file.stat()
+    file.write_text("*.bak")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = rules.now(["*.doc"])
+    assert (second.rule_for("a.bak"), second.rule_for("a.log")) == ("*.bak", None)
+    assert rules.now([]).rule_for("a.doc") is None
+
+
+def test_a_bad_rule_is_told_each_time_until_it_is_mended(tmp_path: Path) -> None:
+    file = tmp_path / RULES_FILE
+    file.write_text("[a")
+    rules = RulesOf(tmp_path)
+    for _ in range(2):
+        with pytest.raises(BadRule, match="not closed"):
+            rules.now([])
+    file.write_bytes(b"\xff")
+    with pytest.raises(BadRule, match="UTF-8"):
+        rules.now([])
+    file.write_text("[a]")
+    assert rules.now([]).rule_for("a") == "[a]"
 
 
 def test_the_number_of_rules_is_bounded() -> None:

@@ -63,8 +63,11 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, parts: list[str]
         "." + '"' * 100_000 + "x",
         "\n \n" * 50_000,
         "a\n" + "x " * 50_000,
+        "a" + "." * 100_000 + "! b",
+        "a. " * 50_000,
+        " " * 50_000 + "a. " * 20_000,
     ],
-    ids=["dots", "spaces", "quotes", "empty lines", "words"],
+    ids=["dots", "spaces", "quotes", "empty lines", "words", "dots and a mark", "no end", "spaces and no end"],
 )
 def test_hostile_text_takes_no_longer_than_its_length(hostile: str) -> None:
     started = time.monotonic()

@@ -6,13 +6,14 @@ import errno
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 import pytest
 
-from ingest.errors import FolderMissing, NotNow, Unreadable, Vanished
+from ingest.errors import FolderMissing, NotNow, Vanished
+from ingest.plain_file import FileIdentity
 from ingest.rules import Rules
 from ingest.walk import Found, identity_of, sha256_of, walk
 from models.cancellation import Cancelled, CancelToken
@@ -157,18 +158,78 @@ def test_an_identity_is_the_folders_not_its_names(folder: Path, tmp_path: Path) 
         identity_of(tmp_path / "nowhere")
 
 
-def test_a_digest_tells_what_may_pass_from_what_stays(folder: Path) -> None:
-    def trouble(number: int) -> type[BaseException] | None:
-        with patch.object(Path, "open", side_effect=OSError(number, os.strerror(number))):
-            try:
-                sha256_of(folder / "b.txt", CancelToken())
-            except (NotNow, Unreadable) as exc:
-                return type(exc)
-        return None
+def _failing(number: int, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """A call of the system that fails for paths that end so."""
 
-    assert {trouble(number) for number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY)} == {NotNow}
-    assert trouble(errno.ENOENT) is Vanished
-    assert trouble(errno.EACCES) is Unreadable
+    def calls(path: Any, *rest: Any, **named: Any) -> Any:
+        if os.fspath(path).endswith(name):
+            raise OSError(number, os.strerror(number))
+        return call(path, *rest, **named)
+
+    return calls
+
+
+class _UnreadableListing:
+    """A folder that can be opened, while its names cannot be read."""
+
+    def __init__(self, listing: Any) -> None:
+        self._listing = listing
+
+    def __enter__(self) -> _UnreadableListing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listing.close()
+
+    def __iter__(self) -> Iterator[object]:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_folder_whose_names_cannot_be_read_is_no_emptied_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: _UnreadableListing(scandir(path)))
+    with pytest.raises(FolderMissing, match="Input/output error"):
+        list(walk(folder))
+
+
+@pytest.mark.parametrize(("number", "passing"), [(errno.ESTALE, True), (errno.EIO, True), (errno.ELOOP, False)])
+def test_what_cannot_be_looked_at_says_whether_that_may_pass(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, passing: bool
+) -> None:
+    monkeypatch.setattr(os, "lstat", _failing(number, "b.txt", os.lstat))
+    monkeypatch.setattr(os, "scandir", _failing(number, "docs/a", os.scandir))
+    found = {file.path: file for file in walk(folder)}
+    assert [found[path].passing for path in ("a", "b.txt")] == [passing, passing]
+    assert "cannot be listed" in (found["a"].reason or "")
+    assert "cannot be read" in (found["b.txt"].reason or "")
+    assert [file.passing for file in walk(folder, below="b.txt")] == [passing]
+
+
+def test_a_drive_that_does_not_answer_is_no_lack_of_permission(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "open", _failing(errno.ESTALE, "b.txt", os.open))
+    assert next(walk(folder, below="b.txt")).passing
+    monkeypatch.setattr(os, "open", _failing(errno.EACCES, "b.txt", os.open))
+    denied = next(walk(folder, below="b.txt"))
+    assert (denied.reason, denied.passing) == ("no permission to read it", False)
+
+
+def test_a_find_has_the_identity_of_the_file_that_a_link_leads_to(folder: Path) -> None:
+    (folder / "c-in.txt").symlink_to(folder / "b.txt")
+    (folder / "d-circle").symlink_to(folder / "d-circle")
+    found = {file.path: file for file in walk(folder)}
+    assert found["c-in.txt"].identity == found["b.txt"].identity == FileIdentity.of((folder / "b.txt").stat())
+    assert "in a circle" in (found["d-circle"].reason or "")
+
+
+def test_the_digest_is_of_the_file_that_was_found_and_of_no_other(folder: Path, tmp_path: Path) -> None:
+    found = next(walk(folder, below="b.txt"))
+    outside = tmp_path / "outside.txt"
+    outside.write_text("secret")
+    (folder / "b.txt").unlink()
+    (folder / "b.txt").symlink_to(outside)
+    with pytest.raises(NotNow, match="exchanged"):
+        sha256_of(found.absolute, CancelToken(), found.identity)
 
 
 def test_the_digest_is_sha256_and_can_be_cancelled(folder: Path) -> None:

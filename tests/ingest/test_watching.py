@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -316,3 +319,25 @@ def _soon(done: Callable[[], bool]) -> bool:
     while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
     return done()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_name_that_is_not_utf8_has_the_folder_looked_at_once_in_a_while(
+    follow: Follow, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.watching.NAMELESS_S", 2.0)
+    _, told = follow(folder)
+    assert told.until(lambda: told.whole == 1)
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        for place in (folder, folder / "sub"):
+            with (place / os.fsdecode(b"\xff.log")).open("a") as file:
+                file.write("x")
+        time.sleep(0.03)
+    (folder / "last.txt").touch()
+    assert told.hears("last.txt")
+    assert told.whole <= 1 + math.ceil((time.monotonic() - began) / 2.0)
+    whole = told.whole
+    assert whole > 1
+    assert told.until(lambda: told.whole > whole), "what came after the look is looked at when the time has passed"
+    assert all("\udcff" not in path for path in told.paths)

@@ -52,7 +52,7 @@ def followed(appliance: Appliance, tmp_path: Path) -> Path:
 
 
 def state_of(appliance: Appliance, folder: Path) -> str | None:
-    states = appliance._mirrors.folder_states("default")
+    states = appliance._mirrors.folder_states(appliance.collection("default", identity=LOCAL_USER))
     return states[str(folder)].state if str(folder) in states else None
 
 

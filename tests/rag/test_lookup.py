@@ -12,9 +12,9 @@ import pytest
 
 from indexes.database import Database
 from indexes.library import Library
-from indexes.read_queue import SCANNED
-from ingest.events import FolderState
-from rag.errors import NotFound
+from indexes.read_queue import SCANNED, ReadQueue
+from ingest.events import FolderState, FollowState
+from rag.errors import BadInput, NotFound
 from rag.lookup import FileReport, look_up, report_json
 from tests.rag.mirrored import DIMENSION, Mirrored
 
@@ -122,10 +122,94 @@ def test_links_are_not_followed_and_that_is_said(mirrored: Mirrored, tmp_path: P
 
 def test_a_file_outside_of_every_folder_says_which_folders_there_are(mirrored: Mirrored, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("x")
-    for path in (str(tmp_path / "other.txt"), "../other.txt"):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.txt").write_text("x")
+    for path in (str(tmp_path / "elsewhere" / "a.txt"), "../elsewhere/a.txt"):
         said = why(mirrored, path)
         assert str(mirrored.folder) in said
-        assert f"ingest {tmp_path}`" in said
+        assert f"ingest {tmp_path / 'elsewhere'}`" in said
+
+
+def test_a_folder_is_only_proposed_where_it_could_be_taken(mirrored: Mirrored, tmp_path: Path) -> None:
+    (tmp_path / "above.txt").write_text("x")
+    for path in (str(tmp_path / "above.txt"), "/etc/passwd"):
+        said = why(mirrored, path)
+        assert "lies in no folder" in said
+        assert "python app.py ingest" not in said
+    assert "a folder of the collection, not a file" in why(mirrored, str(mirrored.folder))
+    with pytest.raises(BadInput, match="No file is named"):
+        ask(mirrored, "")
+
+
+def test_two_files_of_one_path_are_both_named(mirrored: Mirrored, tmp_path: Path) -> None:
+    other = Mirrored(mirrored.collection, tmp_path / "other")
+    mirrored.read("a.txt", "one")
+    other.pending("a.txt")
+    said = ask(mirrored, "a.txt").why[0]
+    assert str(mirrored.folder / "a.txt") in said
+    assert str(other.folder / "a.txt") in said
+
+
+def test_a_name_that_is_not_utf8_is_found_as_it_is_typed_and_as_it_is_shown(mirrored: Mirrored) -> None:
+    raw = os.fsdecode(b"caf\xe9.txt")
+    (mirrored.folder / raw).write_text("x")
+    for path in (raw, "caf\\xe9.txt"):
+        assert "its name is not UTF-8: rename it" in why(mirrored, path)
+    mirrored.collection.documents.add_pending(mirrored.row.id, [("caf\\xe9.txt", 0, 0)])
+    row = mirrored.of("caf\\xe9.txt")
+    mirrored.collection.documents.reject(
+        row.id, size_bytes=0, mtime_ns=0, sha256=None, recipe=None, state="skipped", reason="its name is not UTF-8"
+    )
+    for path in (raw, str(mirrored.folder / raw), "caf\\xe9.txt"):
+        assert ask(mirrored, path).why == ("Skipped: its name is not UTF-8.",)
+        json.dumps(report_json(ask(mirrored, path)), ensure_ascii=False).encode()
+
+
+def test_a_folder_that_is_not_there_is_said_and_nothing_is_called_gone(mirrored: Mirrored, tmp_path: Path) -> None:
+    mirrored.read("a.txt", "one")
+    mirrored.folder.rename(tmp_path / "unplugged")
+    assert "is not there now" in ask(mirrored, "a.txt").why[0]
+    mirrored.folder.mkdir()  # the mount point that stays behind
+    mirrored.collection.documents.mark_scanned(mirrored.row.id, device="0:0")
+    assert "not the one that was read" in ask(mirrored, "a.txt").why[0]
+    assert "no longer on the disk" not in why(mirrored, "a.txt")
+
+
+def test_a_file_that_failed_and_is_tried_again_does_not_say_both_at_once(mirrored: Mirrored) -> None:
+    row = mirrored.reject("bad.pdf", "failed", "it is damaged")
+    mirrored.collection.documents.enqueue([row.id], SCANNED)
+    assert ReadQueue(mirrored.collection.database, "run").claim([mirrored.row.id]) is not None
+    said = ask(mirrored, "bad.pdf").why
+    assert said[:2] == ("It is being read.", "The last time it was not read: it is damaged.")
+    stopped = look_up(mirrored.collection, "bad.pdf", {}, time.time(), working=False)
+    assert stopped.why[0].startswith("It is waiting")
+    assert "Nobody follows its folder now" in stopped.why[1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("it unpacks to 9 bytes; 5 are allowed", "split into smaller files"),
+        ("More than 5 pages in one file", "split into smaller files"),
+        ("time limit: 600 s of processor time", "split into smaller files"),
+        ("it is damaged", "Mend or replace"),
+    ],
+)
+def test_what_is_too_large_is_to_be_split_and_not_mended(mirrored: Mirrored, reason: str, remedy: str) -> None:
+    mirrored.reject("bad.pdf", "failed", reason)
+    assert remedy in ask(mirrored, "bad.pdf").why[1]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("starting", "being looked through now"), ("missing", "cannot be looked at now")]
+)
+def test_a_new_file_in_a_folder_that_is_begun_or_at_fault_does_not_say_that_nobody_follows_it(
+    mirrored: Mirrored, state: FollowState, said: str
+) -> None:
+    mirrored.write("new.txt")
+    folder = str(mirrored.folder)
+    report = look_up(mirrored.collection, "new.txt", {folder: FolderState("papers", folder, state)}, time.time())
+    assert said in report.why[0]
 
 
 def test_a_path_is_also_understood_from_where_the_asker_stands(mirrored: Mirrored) -> None:

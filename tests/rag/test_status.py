@@ -12,10 +12,11 @@ import pytest
 from indexes.database import Database
 from indexes.library import Library
 from indexes.read_queue import SCANNED, ReadQueue
-from ingest.events import FolderState
+from ingest.events import FolderState, FollowState
 from rag.durations import roughly
-from rag.errors import NotFound
-from rag.status import NO_FILES, CollectionStatus, Wanted, collection_status, find_document, status_json
+from rag.errors import BadInput, NotFound
+from rag.file_paths import find_documents
+from rag.status import NO_FILES, CollectionStatus, Wanted, collection_status, status_json
 from tests.rag.mirrored import DIMENSION, Mirrored
 
 
@@ -145,12 +146,71 @@ def paths(status: CollectionStatus) -> list[str]:
     return [file.path for file in status.files]
 
 
-def test_a_document_is_found_by_both_spellings_and_one_alike_is_named(mirrored: Mirrored) -> None:
+def found(mirrored: Mirrored, path: str, absolute: str | None = None) -> list[str]:
+    folders = {folder.id: Path(folder.path).name for folder in mirrored.collection.documents.folders()}
+    return [f"{folders[row.folder_id]}/{row.path}" for row in find_documents(mirrored.collection, path, absolute)]
+
+
+def test_a_document_is_found_by_all_its_spellings_and_one_alike_is_named(mirrored: Mirrored) -> None:
     mirrored.read("sub/a.txt", "one")
-    assert find_document(mirrored.collection, "sub/a.txt").path == "sub/a.txt"
-    assert find_document(mirrored.collection, str(mirrored.folder / "sub" / "a.txt")).path == "sub/a.txt"
+    for path in ("sub/a.txt", "./sub/a.txt", "sub/../sub/a.txt", "../folder/sub/a.txt", f"{mirrored.folder}/sub/a.txt"):
+        assert found(mirrored, path) == ["folder/sub/a.txt"]
     with pytest.raises(NotFound, match=r"'sub/a\.txt'"):
-        find_document(mirrored.collection, "a.txt")
+        find_documents(mirrored.collection, "a.txt")
+    with pytest.raises(BadInput, match="No file is named"):
+        find_documents(mirrored.collection, "")
+
+
+def test_of_two_folders_with_such_a_path_the_one_in_which_the_asker_stands_comes_first(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    other = Mirrored(mirrored.collection, tmp_path / "other")
+    mirrored.read("a.txt", "one")
+    other.pending("a.txt")
+    assert found(mirrored, "a.txt") == ["folder/a.txt", "other/a.txt"]
+    assert found(mirrored, "a.txt", str(other.folder / "a.txt")) == ["other/a.txt", "folder/a.txt"]
+
+
+def test_what_an_earlier_process_had_claimed_waits_while_none_lives(mirrored: Mirrored, database: Database) -> None:
+    mirrored.collection.documents.enqueue([mirrored.pending("a.txt").id], SCANNED)
+    assert ReadQueue(database, "run").claim([mirrored.row.id]) is not None
+    status = collection_status(mirrored.collection, None, {}, time.time(), working=False)
+    assert (status.queue.waiting, status.queue.reading) == (1, 0)
+    assert status.files[0].waiting is not None
+    assert status.files[0].waiting.said == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "fault"),
+    [
+        ("watching", None, False),
+        ("watching", "The rule '[' cannot be used.", True),
+        ("missing", "/usb is not a folder.", True),
+        ("polling", "no events: the limit is reached. The folder is looked at every 60 s", False),
+        ("polling", "watching failed and begins anew: x", True),
+    ],
+)
+def test_a_followed_folder_that_cannot_be_looked_at_is_behind_since_the_last_good_look(
+    mirrored: Mirrored, state: FollowState, message: str | None, fault: bool
+) -> None:
+    mirrored.collection.documents.mark_scanned(mirrored.row.id)
+    path = str(mirrored.folder)
+    states = {path: FolderState("papers", path, state, message)}
+    status = collection_status(mirrored.collection, None, states, time.time() + 100)
+    assert status.folder_states[0].fault is fault
+    assert (status.lag_s >= 100) is fault
+
+
+def test_files_that_hold_nothing_are_counted_apart(mirrored: Mirrored) -> None:
+    mirrored.write("void.txt", "")
+    mirrored.collection.documents.add_pending(mirrored.row.id, [("void.txt", 0, 1)])
+    void = mirrored.of("void.txt")
+    mirrored.collection.documents.reject(
+        void.id, size_bytes=0, mtime_ns=1, sha256=None, recipe=None, state="failed", reason="void.txt is empty."
+    )
+    mirrored.reject("bad.pdf", "failed", "damaged")
+    totals = status_of(mirrored).totals
+    assert (totals["failed"], totals["empty"]) == (2, 1)
 
 
 @pytest.mark.parametrize(

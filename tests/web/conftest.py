@@ -27,9 +27,9 @@ FLAGS = [
 
 
 @contextmanager
-def running(appliance: Appliance) -> Iterator[WebServer]:
-    """A server on 127.0.0.1, on a free port, until the block ends."""
-    server = WebServer(appliance, port=0)
+def running(appliance: Appliance, port: int = 0) -> Iterator[WebServer]:
+    """A server on 127.0.0.1, on that or a free port, until the block ends."""
+    server = WebServer(appliance, port=port)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -15,6 +15,7 @@ from rag.appliance import Appliance
 from rag.events import Answer, Citation, Cited, Done, Event, Failed, Retrieved, Stage, Token
 from rag.sources import Source
 from rag.status import CollectionStatus, FileStatus, QueueStatus
+from tests.web.conftest import running
 from web.server import WebServer
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Slow:
         return []
 
     def status(self, **_: object) -> CollectionStatus:
-        file = FileStatus(EVIL, "failed", 1, 2, 1, 20, EVIL, 1, "/docs")
+        file = FileStatus(EVIL, "failed", 1, 2, 1, 20, EVIL, 1, "/docs", 9)
         queue = QueueStatus(waiting=1, paused=self.paused)
         totals = {"files": 1, "failed": 1}
         return CollectionStatus("default", (EVIL,), (file,), totals, None, 0.0, queue=queue, matching=1)
@@ -265,3 +266,19 @@ def test_a_narrow_window_keeps_documents_and_sources_within_reach(browser: Brows
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
     watched.assert_quiet()
     page.close()
+
+
+def test_a_page_says_that_the_server_is_gone_and_comes_back_with_what_was_typed(
+    browser: Browser, appliance: Appliance
+) -> None:
+    with running(appliance) as first:
+        page = open_page(browser, first).page
+        page.wait_for_selector(".lx-standing", timeout=WAIT_MS)
+        page.locator(".lx-question textarea").fill("half a question")
+    page.wait_for_selector(".lx-gone >> text=does not answer", timeout=WAIT_MS)
+    page.wait_for_selector(".lx-standing", state="hidden", timeout=WAIT_MS)
+    with running(appliance, first.port):
+        page.wait_for_selector(".lx-standing", timeout=WAIT_MS)
+        assert page.locator(".lx-question textarea").input_value() == "half a question"
+        assert page.locator(".lx-gone").inner_text() == ""
+        page.close()

@@ -317,12 +317,44 @@ def test_each_file_is_a_row_with_its_pages_and_the_reason_for_the_rest() -> None
 
 
 def test_a_file_that_failed_can_be_tried_again_one_by_one_or_all_at_once() -> None:
-    files = (FileStatus("a.pdf", "quarantined", 0, 0, 0, 0, "it took too long", None, "/docs"),)
+    files = (FileStatus("a.pdf", "quarantined", 0, 0, 0, 0, "it took too long", None, "/docs", 9),)
     status = a_status(files=files, totals={"files": 1, "quarantined": 1}, matching=1)
     (one,) = Tags(render_files(status, Wanted(9))).named("lx-act")
     assert (one["data-act"], one["data-path"]) == ("retry", "/docs/a.pdf")
-    (every,) = Tags(render_documents(status)).named("lx-act")
+    every, _ = Tags(render_documents(status)).named("lx-act")
     assert (every["data-act"], every.get("data-path")) == ("retry", None)
+
+
+def test_a_file_that_holds_nothing_is_called_empty_and_there_is_nothing_to_retry() -> None:
+    files = (FileStatus("a.txt", "failed", 0, 0, 0, 0, "a.txt is empty (0 bytes)", None, "/docs", 0),)
+    status = a_status(files=files, totals={"files": 1, "failed": 1, "empty": 1}, matching=1)
+    tags = Tags(render_files(status, Wanted(9)))
+    assert tags.named("lx-file")[0]["data-state"] == "skipped"
+    assert tags.named("lx-act") == []
+    assert "could not be read" not in tags.text
+    assert "Retry" not in Tags(render_documents(status)).text
+
+
+def test_files_of_one_path_are_shown_with_their_folders() -> None:
+    files = tuple(FileStatus("a.txt", "indexed", 1, 1, 1, 1, None, 1, folder, 9) for folder in ("/one", "/two"))
+    text = Tags(render_files(a_status(files=files), Wanted(9))).text
+    assert "/one/a.txt" in text
+    assert "/two/a.txt" in text
+
+
+def test_a_folder_can_be_taken_out_after_a_question() -> None:
+    (button,) = Tags(render_documents(a_status())).named("lx-act")
+    assert (button["data-act"], button["data-path"]) == ("forget", "/docs")
+    assert "not touched" in (button["data-sure"] or "")
+
+
+def test_a_page_within_another_file_says_why_it_has_no_picture_and_names_its_part_once() -> None:
+    citation = a_citation(file="all.zip", part="in/memo.pdf", page=2)
+    html = render_source(Source(citation, "text", (), (), False, "in/memo.pdf › Leave", None))
+    text = Tags(html).text
+    assert text.count("in/memo.pdf") == 1
+    assert "Leave" in text
+    assert "without a picture" in text
 
 
 def test_files_are_chosen_by_state_with_their_counts_and_what_is_not_shown_is_counted() -> None:
@@ -348,6 +380,10 @@ def test_whoever_filters_for_a_file_that_is_not_listed_can_ask_why() -> None:
         ({"queue": QueueStatus(waiting=1, paused=True)}, "Paused · 1 file waiting"),
         ({"folder_states": (FolderStatus("/usb", "missing", None, (), 0, 5.0, 5.0),)}, "/usb is missing"),
         (
+            {"folder_states": (FolderStatus("/a", "watching", "The rule '[' cannot be used.", (), 0, 5.0, 5.0, True),)},
+            "/a: The rule '[' cannot be used.",
+        ),
+        (
             {"folder_states": (FolderStatus("/a", "not followed", None, (), 0, 400.0, 400.0),)},
             "with the disk 7 min ago",
         ),
@@ -361,9 +397,9 @@ def test_what_runs_can_be_paused_and_what_is_paused_resumed() -> None:
     def acts(**changes: object) -> list[str | None]:
         return [button["data-act"] for button in Tags(render_documents(a_status(**changes))).named("lx-act")]
 
-    assert acts() == []
-    assert acts(queue=QueueStatus(waiting=1)) == ["pause"]
-    assert acts(queue=QueueStatus(waiting=1, paused=True)) == ["resume"]
+    assert acts() == ["forget"]
+    assert acts(queue=QueueStatus(waiting=1)) == ["pause", "forget"]
+    assert acts(queue=QueueStatus(waiting=1, paused=True)) == ["resume", "forget"]
 
 
 def test_progress_counts_what_is_further_from_the_end_and_tells_the_time_left() -> None:
@@ -374,7 +410,8 @@ def test_progress_counts_what_is_further_from_the_end_and_tells_the_time_left() 
     assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "25"
     for said in ("3 of 5 files", "about 27 s left", "8.5 pages/s", "1.0 of 3.0 MB", "a.pdf"):
         assert said in html
-    reading = Activity("default", "/docs", "reading", "a.pdf", 1, 5, 100, 100, 9.0, None)
+    reading = Activity("default", "/docs", "reading", "a.pdf", 1, 5, 100, 100, 9.0, None, 512, 2048)
+    assert "0.5 of 2.0 KB" in render_documents(a_status(activity=reading))
     html = render_documents(a_status(activity=reading))
     assert next(attributes for tag, attributes in Tags(html).seen if tag == "progress")["value"] == "1"
 

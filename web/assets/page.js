@@ -82,8 +82,11 @@
     if (picture.complete) reveal();
     picture.addEventListener('load', reveal);
     picture.addEventListener('error', () => {
-      // The original is gone: its text is kept.
-      picture.closest('.lx-picture').remove();
+      // The original is gone, or cannot be drawn: its text is kept.
+      const said = document.createElement('p');
+      said.className = 'lx-hint';
+      said.textContent = 'There is no picture of this page now; its text is shown.';
+      picture.closest('.lx-picture').replaceWith(said);
       const words = body.querySelector('.lx-page-words');
       if (words) words.open = true;
     });
@@ -217,15 +220,64 @@
     });
   }
 
+  // -- whether the server lives ------------------------------------------------------------------------------------
+
+  // Gradio's connection does not outlive the server: whatever the page shows is then old, until it is loaded again.
+  const ASK_MS = 2000;
+  const PATIENCE_MS = 10000;
+  const TYPED = 'lx-typed';
+  let life = null;
+  let wasGone = false;
+
+  async function lifeOfServer() {
+    const answer = await fetch('/ui/life', { signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.text();
+  }
+
+  function showGone(gone) {
+    root.classList.toggle('lx-is-gone', gone);
+    find('.lx-gone').textContent = gone ? 'Lectern does not answer. This page comes back by itself when it does.' : '';
+  }
+
+  function loadAgain() {
+    sessionStorage.setItem(TYPED, questionBox()?.value ?? '');
+    location.reload();
+  }
+
+  async function askForLife() {
+    try {
+      const now = await lifeOfServer();
+      if (wasGone || (life !== null && life !== now)) return loadAgain();
+      life = now;
+      showGone(false);
+    } catch (error) {
+      // One that is only slow still has our connection.
+      wasGone = wasGone || error.name !== 'TimeoutError';
+      showGone(true);
+    }
+    setTimeout(askForLife, ASK_MS);
+  }
+
+  function typeAgain() {
+    const typed = sessionStorage.getItem(TYPED);
+    sessionStorage.removeItem(TYPED);
+    if (!typed) return;
+    questionBox().value = typed;
+    questionBox().dispatchEvent(new Event('input', { bubbles: true }));
+  }
+
   function begin() {
     const scroller = find('#lx-scroll');
-    if (!scroller || !find('#lx-files') || !find('#lx-turns') || !find('#lx-running') || !questionBox()) return false;
+    if (!scroller || !find('.lx-gone') || !find('#lx-files') || !find('#lx-turns') || !find('#lx-running') || !questionBox()) return false;
     find('#lx-running').setAttribute('aria-live', 'polite');
     find('#lx-left').setAttribute('role', 'complementary');
     find('#lx-left').setAttribute('aria-label', 'Documents and conversations');
     find('#lx-middle').setAttribute('role', 'main');
     followAnswer(scroller);
     keepPlace();
+    typeAgain();
+    askForLife();
     return true;
   }
 
