@@ -8,7 +8,6 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,6 @@ if sys.platform == "linux":
 OPEN_S = 10.0
 GROWING_S = 60.0
 REPEAT_S, MOST_REPEAT_S = 1.0, 16.0
-RECENT_S = 2.0
 
 
 def open_for_writing(path: Path) -> bool:
@@ -49,19 +47,6 @@ def open_for_writing(path: Path) -> bool:
         return exc.errno == errno.EAGAIN
     finally:
         os.close(descriptor)
-    return False
-
-
-def is_being_written(path: Path, settle_s: float, *, wall_clock_ns: Callable[[], int] = time.time_ns) -> bool:
-    """For a look at one moment, without a memory: changed within `settle_s`, or within RECENT_S and open for writing.
-
-    Cheap enough for every file of a scan: it costs one `stat`, and only what was changed within RECENT_S of now is
-    opened and asked about. So a file that a program keeps open and has not written to for a while is no such file, nor
-    is one whose time lies in the future.
-    """
-    with suppress(OSError):
-        age_s = abs(wall_clock_ns() - path.stat().st_mtime_ns) / 1e9
-        return age_s < settle_s or (age_s < RECENT_S and open_for_writing(path))
     return False
 
 

@@ -36,8 +36,8 @@ class Watcher:
     rules changed, at each periodic rescan, and when the folder has come back.
 
     A path may be a file, a folder, or a name that is gone. Moved files and folders are reported by both names. What
-    `hidden` and the rules leave out is not reported. A rescan may see a file before it is whole: see
-    `ingest.settling.is_being_written`.
+    `hidden` and the rules leave out is not reported. A rescan may see a file before it is whole: who
+    reads it asks whether a program has it open for writing.
     """
 
     def __init__(

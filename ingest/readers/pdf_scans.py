@@ -92,6 +92,7 @@ def recognise(
         for box in wanted.boxes:
             scale = _scale(box, recognition.limits)
             if wanted.whole:
+                # mypy cannot infer a lambda with defaults, which hold the loop's values.
                 found = recognition.page(lambda box=box, scale=scale: _drawn(page, box, scale))  # type: ignore[misc]
                 if isinstance(found, str):
                     omitted.add(number, found)

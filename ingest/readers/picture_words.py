@@ -57,6 +57,7 @@ def _exif(image: Image) -> Iterator[tuple[bool, str]]:
 def _iptc(image: Image) -> Iterator[tuple[bool, str]]:
     from PIL.IptcImagePlugin import getiptcinfo
 
+    # Declared for two kinds of image files; it looks what it was given.
     fields = getiptcinfo(image) or {}  # type: ignore[arg-type]
     for tag in (IPTC_TITLE, IPTC_HEADLINE, IPTC_CAPTION):
         value = fields.get(tag)

@@ -74,6 +74,7 @@ def _text(body: str | bytes) -> str:
 
 def _name(attachment: object, number: int) -> str:
     try:
+        # The library has no types.
         return str(attachment.long_filename()) or f"attachment {number}"  # type: ignore[attr-defined]
     except (UnicodeDecodeError, AttributeError):
         return f"attachment {number}"

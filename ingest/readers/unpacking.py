@@ -199,6 +199,7 @@ def _blocks(entry: object) -> Iterator[bytes]:
     import libarchive
 
     try:
+        # libarchive-c has no types.
         yield from entry.get_blocks(PIECE_BYTES)  # type: ignore[attr-defined]
     except libarchive.ArchiveError as exc:
         raise _translated(exc, "it") from exc

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +16,8 @@ from ingest.settling import (
     GROWING_S,
     MOST_REPEAT_S,
     OPEN_S,
-    RECENT_S,
     REPEAT_S,
     Settling,
-    is_being_written,
     open_for_writing,
 )
 from ingest.walk import walk
@@ -233,30 +230,3 @@ def in_thread() -> Callable[..., None]:
         thread.join()
 
     return run
-
-
-def test_one_look_tells_a_file_that_was_just_changed(tmp_path: Path) -> None:
-    file = tmp_path / "a.txt"
-    file.write_text("x")
-    assert is_being_written(file, 60)
-    for other_time in (0, time.time() + 3600):
-        os.utime(file, (other_time, other_time))
-        assert not is_being_written(file, 60)
-    assert not is_being_written(tmp_path / "gone.txt", 60)
-
-
-def test_one_look_asks_only_about_files_that_were_changed_a_moment_ago(tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("only Linux tells who has a file open")
-    file = tmp_path / "a.txt"
-    file.write_text("x")
-    changed_ns = file.stat().st_mtime_ns
-
-    def looked_after(seconds: float) -> bool:
-        return is_being_written(file, 0.4, wall_clock_ns=lambda: changed_ns + int(seconds * 1e9))
-
-    assert looked_after(0.2)
-    assert not looked_after(1.0)
-    with file.open("a"):
-        assert looked_after(1.0)
-        assert not looked_after(RECENT_S + 1)
